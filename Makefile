@@ -1,0 +1,53 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+WORKERS ?= auto
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help setup demo test test-fast lint format bench docs lock clean
+.DEFAULT_GOAL := help
+
+help: ## what each target does
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.installed ## .venv with every extra and the development tools
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("aragora_db needs Python 3.11 or newer: make PYTHON=python3.12 setup" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup ## migrate .nomic/aragora.db, then play a tournament in .nomic/demo.db
+	$(BIN)/alembic upgrade head
+	$(BIN)/aragora-db demo
+
+test: setup ## every test, on SQLite and on a PostgreSQL and a Redis of its own
+	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+test-fast: setup ## the tests that take no more than a few seconds each
+	$(BIN)/python -m pytest -n $(WORKERS) -m 'not slow' $(ARGS)
+
+lint: setup ## ruff, mypy, pyright and the floors of the house
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+format: setup ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup ## the figures of benchmarks/, written to benchmarks/results/
+	$(BIN)/python benchmarks/run.py $(ARGS)
+
+docs: setup ## regenerate docs/reference from the models
+	$(BIN)/python scripts/generate_schema_docs.py
+
+lock: setup ## resolve requirements.lock again
+	$(BIN)/python scripts/lock.py
+
+clean: ## remove .venv and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

@@ -1,0 +1,92 @@
+"""The declarative tables, a module per domain. They hold rows; what is done with them lives in the stores."""
+
+from aragora_db.models.base import Base
+from aragora_db.models.calibration import EloCalibrationBucket, EloCalibrationPrediction, EloDomainCalibration
+from aragora_db.models.consensus import (
+    Consensus,
+    ConsensusArchive,
+    ConsensusStrength,
+    Dissent,
+    DissentArchive,
+    DissentType,
+    VerifiedProof,
+)
+from aragora_db.models.continuum import ContinuumMemory, ContinuumMemoryArchive, MetaLearningState, Tier, TierTransition
+from aragora_db.models.debates import Critique, Debate, DebateResult
+from aragora_db.models.elo import (
+    EloAgentRelationship,
+    EloDomainRating,
+    EloHistory,
+    EloMatch,
+    EloMatchParticipant,
+    EloRating,
+)
+from aragora_db.models.genesis import ActivePopulation, GenesisEvent, Genome, Population
+from aragora_db.models.insights import (
+    AgentPerformance,
+    DebateSummary,
+    Insight,
+    InsightUsage,
+    PatternCluster,
+    WisdomSubmission,
+)
+from aragora_db.models.persona_lab import EmergentTrait, EvolutionHistory, Experiment, TraitTransfer
+from aragora_db.models.personas import Persona, PersonaPerformance
+from aragora_db.models.positions import (
+    DebateOutcome,
+    DetectedFlip,
+    FlipType,
+    Position,
+    PositionHistory,
+    PositionOutcome,
+)
+
+__all__ = [
+    "ActivePopulation",
+    "AgentPerformance",
+    "Base",
+    "Consensus",
+    "ConsensusArchive",
+    "ConsensusStrength",
+    "ContinuumMemory",
+    "ContinuumMemoryArchive",
+    "Critique",
+    "Debate",
+    "DebateOutcome",
+    "DebateResult",
+    "DebateSummary",
+    "DetectedFlip",
+    "Dissent",
+    "DissentArchive",
+    "DissentType",
+    "EloAgentRelationship",
+    "EloCalibrationBucket",
+    "EloCalibrationPrediction",
+    "EloDomainCalibration",
+    "EloDomainRating",
+    "EloHistory",
+    "EloMatch",
+    "EloMatchParticipant",
+    "EloRating",
+    "EmergentTrait",
+    "EvolutionHistory",
+    "Experiment",
+    "FlipType",
+    "GenesisEvent",
+    "Genome",
+    "Insight",
+    "InsightUsage",
+    "MetaLearningState",
+    "PatternCluster",
+    "Persona",
+    "PersonaPerformance",
+    "Population",
+    "Position",
+    "PositionHistory",
+    "PositionOutcome",
+    "Tier",
+    "TierTransition",
+    "TraitTransfer",
+    "VerifiedProof",
+    "WisdomSubmission",
+]
