@@ -40,6 +40,7 @@ from aragora_db.models.positions import (
     PositionHistory,
     PositionOutcome,
 )
+from aragora_db.models.schema_history import SchemaHistory
 
 __all__ = [
     "ActivePopulation",
@@ -84,6 +85,7 @@ __all__ = [
     "Position",
     "PositionHistory",
     "PositionOutcome",
+    "SchemaHistory",
     "Tier",
     "TierTransition",
     "TraitTransfer",

@@ -99,7 +99,7 @@ def _harden(table: sa.Table) -> None:
 # stay out of it because strftime() rounds them to milliseconds.
 _SQLITE_CHECKS: dict[type[sa.types.TypeEngine[Any]], str] = {
     types.Boolean: "{0} IN (0, 1)",
-    types.Json: "json_valid({0})",
+    types.Json: "{0} IS NULL OR json_valid({0})",  # json_valid(NULL) is 0 before SQLite 3.45
     types.UtcDateTime: (
         "strftime('%Y-%m-%d %H:%M:%S', substr({0}, 1, 19)) = substr({0}, 1, 19)"
         " AND substr({0}, 20) GLOB '.[0-9][0-9][0-9][0-9][0-9][0-9]+00:00'"

@@ -1,0 +1,78 @@
+"""Async engines, one for each event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakKeyDictionary, WeakSet
+
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from aragora_db.errors import UsageError
+
+__all__ = ["LoopEngines"]
+
+
+class LoopEngines:
+    """Makes an engine for each event loop that asks, and forgets the engines of loops that were closed.
+
+    A driver's async connection waits on the loop that opened it; used from another one it hangs or raises
+    (https://docs.sqlalchemy.org/en/21/orm/extensions/asyncio.html#using-multiple-asyncio-event-loops).
+    """
+
+    def __init__(self, make: Callable[[], AsyncEngine]) -> None:
+        self._make = make
+        self._engines: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncEngine] = WeakKeyDictionary()
+        self._connections: dict[AsyncEngine, WeakSet[Any]] = {}
+
+    def current(self) -> AsyncEngine:
+        """The engine of the running loop.
+
+        Raises:
+            UsageError: no loop is running.
+        """
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise UsageError("an async engine belongs to a running event loop; call this from async code") from None
+        if loop not in self._engines:
+            self._abandon(lambda other: other.is_closed())
+            self._engines[loop] = self._track(self._make())
+        return self._engines[loop]
+
+    async def dispose_current(self) -> None:
+        """Close the running loop's connections."""
+        engine = self._engines.pop(asyncio.get_running_loop(), None)
+        if engine is not None:
+            self._connections.pop(engine, None)
+            await engine.dispose()
+
+    def abandon_all(self) -> None:
+        """Cut every connection without a goodbye; for code that has no loop to await in."""
+        self._abandon(lambda _loop: True)
+
+    def _track(self, engine: AsyncEngine) -> AsyncEngine:
+        connections: WeakSet[Any] = WeakSet()
+        self._connections[engine] = connections
+
+        @event.listens_for(engine.sync_engine, "connect")
+        def _opened(dbapi_connection: Any, _record: Any) -> None:
+            connections.add(dbapi_connection.driver_connection)
+
+        return engine
+
+    def _abandon(self, condemned: Callable[[asyncio.AbstractEventLoop], bool]) -> None:
+        for loop in [loop for loop in self._engines if condemned(loop)]:
+            engine = self._engines.pop(loop)
+            engine.sync_engine.dispose(close=False)
+            for connection in self._connections.pop(engine, ()):
+                _cut(connection)
+
+
+def _cut(connection: Any) -> None:
+    if hasattr(connection, "pgconn"):
+        connection.pgconn.finish()
+    else:
+        connection.stop()  # aiosqlite: ends its thread, which closes the file

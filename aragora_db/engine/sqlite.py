@@ -1,0 +1,162 @@
+"""SQLite: the PRAGMAs of a connection, and transactions that begin when we say so."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, event
+
+from aragora_db.engine.target import Target
+
+__all__ = [
+    "READ_ONLY",
+    "engine_arguments",
+    "fixed_pool_arguments",
+    "listen",
+    "memory_uri",
+    "pool_settings",
+    "url_parts",
+]
+
+# Virtual-machine instructions between two looks at the clock: about a millisecond, too rare to be measurable.
+_INSTRUCTIONS = 100_000
+_DEADLINE = "aragora_deadline"
+
+# Execution option of `read_only` engines; see _begin.
+READ_ONLY = "aragora_read_only"
+
+
+def memory_uri(target: Target) -> str:
+    """The URI of a database in memory.
+
+    SQLite's ``memdb`` VFS gives it a name, so that the sync and the async engine of one target see the same database
+    (https://www.sqlite.org/src/file/src/memdb.c). Plain ``:memory:`` gives every connection a database of its own.
+    """
+    return f"file:/{target.memory_name}?vfs=memdb"
+
+
+def url_parts(target: Target) -> dict[str, Any]:
+    """What `sqlalchemy.URL.create` needs beside the driver's name."""
+    if target.in_memory:
+        return {"database": f"file:/{target.memory_name}", "query": {"vfs": "memdb", "uri": "true"}}
+    # Absolute, so that a later chdir() does not lead to another file.
+    return {"database": str(_path(target))}
+
+
+def engine_arguments(target: Target) -> dict[str, Any]:
+    """Arguments of ``sqlalchemy.create_engine`` that have nothing to do with the pool."""
+    # The pool hands a connection to one thread at a time; the driver's own check would forbid the hand-over.
+    return {"connect_args": {"check_same_thread": False, "timeout": target.settings.busy_timeout}}
+
+
+def pool_settings(target: Target) -> dict[str, Any]:
+    """Pool arguments: the settings' for a file, one connection for a database in memory.
+
+    There readers and the writer block each other, so one connection is as fast as many and never busy. Neither kind
+    is recycled: a file handle does not go stale.
+    """
+    settings = target.settings
+    return {
+        "pool_size": 1 if target.in_memory else settings.pool_size,
+        "max_overflow": 0 if target.in_memory else settings.pool_max_overflow,
+        "pool_timeout": settings.pool_timeout,
+        "pool_recycle": -1,
+        "pool_pre_ping": False,
+        "pool_use_lifo": True,
+    }
+
+
+def fixed_pool_arguments(target: Target) -> frozenset[str]:
+    """Pool arguments that the caller cannot change."""
+    return frozenset({"pool_size", "max_overflow", "pool_recycle"}) if target.in_memory else frozenset()
+
+
+def listen(engine: Engine, target: Target) -> None:
+    """Prepare each new connection and begin each transaction."""
+
+    @event.listens_for(engine, "do_connect")
+    def _make_folder(*_: Any) -> None:
+        if not target.in_memory:
+            _path(target).parent.mkdir(parents=True, exist_ok=True)
+
+    @event.listens_for(engine, "connect")
+    def _prepare(dbapi_connection: Any, _record: Any) -> None:
+        # pysqlite begins a transaction only before INSERT, UPDATE and DELETE, so that DDL and SELECT run outside of
+        # it; off, and _begin does it (https://docs.sqlalchemy.org/en/21/dialects/sqlite.html#pysqlite-serializable).
+        dbapi_connection.isolation_level = None
+        cursor = dbapi_connection.cursor()
+        try:
+            for pragma in _pragmas(target):
+                cursor.execute(f"PRAGMA {pragma}")
+        finally:
+            cursor.close()
+
+    event.listen(engine, "begin", _begin)
+    event.listen(engine, "reset", _allow_writes)
+    if target.settings.statement_timeout:
+        _interrupt_slow_statements(engine, target.settings.statement_timeout)
+
+
+def _path(target: Target) -> Path:
+    return Path(target.dsn.path or "").absolute()
+
+
+def _pragmas(target: Target) -> list[str]:
+    pragmas = [
+        # First: switching to WAL takes a lock, and a second process may hold it at this moment.
+        f"busy_timeout = {round(target.settings.busy_timeout * 1000)}",
+        # Off by default in SQLite: without it every REFERENCES is decoration, and orphans gather.
+        "foreign_keys = ON",
+    ]
+    if not target.in_memory:
+        pragmas += [
+            # Readers do not block the writer and the writer does not block readers.
+            "journal_mode = WAL",
+            # In WAL mode safe against a crash of the process; FULL adds an fsync to every commit for power loss.
+            "synchronous = NORMAL",
+        ]
+    return pragmas
+
+
+def _begin(connection: Connection) -> None:
+    options = connection.get_execution_options()
+    if options.get("isolation_level") == "AUTOCOMMIT":
+        return
+    if options.get(READ_ONLY):
+        connection.exec_driver_sql("PRAGMA query_only = ON")
+        connection.info[READ_ONLY] = True
+        connection.exec_driver_sql("BEGIN DEFERRED")
+    else:
+        # A deferred transaction that turns from reading to writing fails at once with "database is locked" when
+        # another writer came first; IMMEDIATE waits for its turn (busy_timeout) before it has read anything.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _allow_writes(dbapi_connection: Any, record: Any, _state: Any) -> None:
+    if record.info.pop(READ_ONLY, None):
+        cursor = dbapi_connection.cursor()
+        cursor.execute("PRAGMA query_only = OFF")
+        cursor.close()
+
+
+def _interrupt_slow_statements(engine: Engine, seconds: float) -> None:
+    """SQLite has no statement_timeout: its progress handler, asked now and then while a statement runs, is one."""
+
+    @event.listens_for(engine, "connect")
+    def _ask_the_clock(dbapi_connection: Any, record: Any) -> None:
+        info = record.info
+
+        def too_late() -> bool:
+            return time.monotonic() > info.get(_DEADLINE, math.inf)
+
+        if hasattr(dbapi_connection, "run_async"):
+            dbapi_connection.run_async(lambda driver: driver.set_progress_handler(too_late, _INSTRUCTIONS))
+        else:
+            dbapi_connection.set_progress_handler(too_late, _INSTRUCTIONS)
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def _set_the_clock(connection: Connection, *_: Any) -> None:
+        connection.info[_DEADLINE] = time.monotonic() + seconds

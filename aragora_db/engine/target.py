@@ -1,0 +1,38 @@
+"""What an engine is made for: settings and the database they lead to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+from aragora_db.config import Dsn, PoolerMode, Settings, detect_pooler
+
+__all__ = ["Target"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """One database and how to talk to it. Engines made from the same target share a database in memory."""
+
+    settings: Settings
+    dsn: Dsn
+    memory_name: str = field(default_factory=lambda: f"aragora_db-{uuid4().hex}")
+
+    @classmethod
+    def of(cls, settings: Settings | Target) -> Target:
+        """The target itself, or that of settings."""
+        return settings if isinstance(settings, Target) else cls(settings, settings.dsn)
+
+    def with_settings(self, **changes: object) -> Target:
+        """The same database under other settings."""
+        return Target(self.settings.model_copy(update=changes), self.dsn, self.memory_name)
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the database is gone with its last connection."""
+        return self.dsn.backend == "sqlite" and self.dsn.path is None
+
+    @property
+    def through_transaction_pooler(self) -> bool:
+        """Whether each transaction may meet another server connection."""
+        return detect_pooler(self.dsn, self.settings.pooler) is PoolerMode.TRANSACTION

@@ -1,0 +1,114 @@
+"""Driver errors become the typed errors of this package, told apart by code, never by the text of a message."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Engine, event
+
+from aragora_db import errors
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine.interfaces import ExceptionContext
+
+__all__ = ["translate_errors"]
+
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+SQLSTATES: dict[str, type[errors.DatabaseError]] = {
+    "23505": errors.UniqueViolation,
+    "23503": errors.ForeignKeyViolation,
+    "23514": errors.CheckViolation,
+    "23502": errors.NotNullViolation,
+    "25006": errors.ReadOnlyViolation,
+    "57014": errors.StatementTimeout,
+    "40001": errors.LockTimeout,
+    "40P01": errors.LockTimeout,
+    "55P03": errors.LockTimeout,
+    "57P01": errors.DatabaseUnavailable,  # admin_shutdown
+    "57P02": errors.DatabaseUnavailable,  # crash_shutdown
+    "57P03": errors.DatabaseUnavailable,  # cannot_connect_now
+    "53300": errors.DatabaseUnavailable,  # too_many_connections
+}
+
+# https://www.sqlite.org/rescode.html
+SQLITE_CODES: dict[str, type[errors.DatabaseError]] = {
+    "SQLITE_CONSTRAINT_UNIQUE": errors.UniqueViolation,
+    "SQLITE_CONSTRAINT_PRIMARYKEY": errors.UniqueViolation,
+    "SQLITE_CONSTRAINT_ROWID": errors.UniqueViolation,
+    "SQLITE_CONSTRAINT_FOREIGNKEY": errors.ForeignKeyViolation,
+    "SQLITE_CONSTRAINT_TRIGGER": errors.ForeignKeyViolation,  # RESTRICT and NO ACTION of a parent's DELETE
+    "SQLITE_CONSTRAINT_CHECK": errors.CheckViolation,
+    "SQLITE_CONSTRAINT_NOTNULL": errors.NotNullViolation,
+    "SQLITE_READONLY": errors.ReadOnlyViolation,
+    "SQLITE_BUSY": errors.LockTimeout,
+    "SQLITE_BUSY_SNAPSHOT": errors.LockTimeout,
+    "SQLITE_LOCKED": errors.LockTimeout,
+    "SQLITE_INTERRUPT": errors.StatementTimeout,
+    "SQLITE_CANTOPEN": errors.DatabaseUnavailable,
+    "SQLITE_NOTADB": errors.DatabaseUnavailable,
+    "SQLITE_CORRUPT": errors.DatabaseUnavailable,
+}
+
+
+def translate_errors(engine: Engine) -> None:
+    """Make this engine raise the errors of `aragora_db.errors`; each keeps the driver's error as ``orig``."""
+    event.listen(engine, "handle_error", _translate, retval=True)
+    event.listen(engine, "commit", _commit_starts)
+    event.listen(engine, "begin", _commit_is_over)
+
+
+def _commit_starts(connection: Any) -> None:
+    connection.info["aragora_committing"] = True
+
+
+def _commit_is_over(connection: Any) -> None:
+    connection.info.pop("aragora_committing", None)
+
+
+def _translate(context: ExceptionContext) -> BaseException | None:
+    original = context.original_exception
+    if context.is_pre_ping or not isinstance(original, Exception):
+        return None
+    lost = context.is_disconnect or _never_connected(context)
+    if isinstance(original, sqlite3.Error):
+        kind = SQLITE_CODES.get(getattr(original, "sqlite_errorname", ""))
+    elif hasattr(original, "sqlstate"):
+        kind = SQLSTATES.get(original.sqlstate or "") or (errors.DatabaseUnavailable if lost else None)
+    else:
+        return None
+    if kind is errors.DatabaseUnavailable and _committing(context):
+        kind = errors.CommitUnknown
+    if context.execution_context is not None and getattr(context.execution_context, "aragora_timed_out", False):
+        kind = errors.CommandTimeout if lost else errors.StatementTimeout
+    return None if kind is None else _describe(kind, original)
+
+
+def _never_connected(context: ExceptionContext) -> bool:
+    return context.connection is None and context.statement is None
+
+
+def _committing(context: ExceptionContext) -> bool:
+    connection = context.connection
+    # A lost connection is invalidated before we are asked; its info is still that of the record it came from.
+    return connection is not None and not connection.closed and bool(_info(connection).get("aragora_committing"))
+
+
+def _info(connection: Any) -> dict[str, Any]:
+    proxied = connection._dbapi_connection  # noqa: SLF001 -- Connection.info would reconnect an invalidated one
+    return proxied.info if proxied is not None and proxied.is_valid else {}
+
+
+def _describe(kind: type[errors.DatabaseError], original: Any) -> errors.DatabaseError:
+    diag = getattr(original, "diag", None)
+    # PostgreSQL's DETAIL and CONTEXT quote the row's values; the primary message names the objects only.
+    message = (getattr(diag, "message_primary", None) or str(original)).strip().rstrip(".")
+    error = kind(message, original)
+    error.constraint = getattr(diag, "constraint_name", None) or _sqlite_object(original, "CHECK constraint failed: ")
+    error.table = getattr(diag, "table_name", None)
+    return error
+
+
+def _sqlite_object(original: Any, prefix: str) -> str | None:
+    text = str(original)
+    return text.removeprefix(prefix) if isinstance(original, sqlite3.Error) and text.startswith(prefix) else None
