@@ -21,7 +21,7 @@ import math
 import operator
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -36,7 +36,21 @@ if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import Dialect
     from sqlalchemy.types import TypeEngine
 
-__all__ = ["KEY_BYTES", "Blob", "Boolean", "Double", "EnumText", "Integer", "Json", "Key", "Text", "UtcDateTime", "now"]
+__all__ = [
+    "KEY_BYTES",
+    "Blob",
+    "Boolean",
+    "CheckKind",
+    "Double",
+    "EnumText",
+    "Integer",
+    "Json",
+    "Key",
+    "SQLiteCheck",
+    "Text",
+    "UtcDateTime",
+    "now",
+]
 
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
@@ -295,6 +309,39 @@ class Blob(_Guarded[bytes]):
     def process_result_value(self, value: Any, dialect: Dialect) -> bytes | None:  # noqa: ARG002 -- same on both
         """Return bytes, never a memoryview."""
         return None if value is None else bytes(value)
+
+
+CheckKind = Literal["boolean", "json", "utc"]
+
+_CONDITIONS: dict[CheckKind, str] = {
+    "boolean": "{0} IN (0, 1)",
+    "json": "{0} IS NULL OR json_valid({0})",  # json_valid(NULL) is 0 before SQLite 3.45
+    # SQLite's own reading of the first 19 characters must give them back, which refuses a 30th of February. The
+    # fraction stays out of that because strftime() would round it to milliseconds.
+    "utc": (
+        "strftime('%Y-%m-%d %H:%M:%S', substr({0}, 1, 19)) = substr({0}, 1, 19)"
+        " AND substr({0}, 20) GLOB '.[0-9][0-9][0-9][0-9][0-9][0-9]+00:00'"
+    ),
+}
+
+
+class SQLiteCheck(sa.CheckConstraint):
+    """What PostgreSQL's boolean, jsonb and timestamptz refuse by themselves, for rows not written through our types.
+
+    Not created on PostgreSQL. A class of its own, because a copy of a constraint (Alembic makes many) forgets what
+    ``ddl_if`` said.
+    """
+
+    inherit_cache = True
+
+    def __init__(self, kind: CheckKind, column: str, *, name: Any) -> None:
+        super().__init__(_CONDITIONS[kind].format(column), name=name)
+        self.kind: CheckKind = kind
+        self.column_name = column
+        self.ddl_if(dialect="sqlite")
+
+    def _copy(self, **_: Any) -> SQLiteCheck:
+        return SQLiteCheck(self.kind, self.column_name, name=self.name)
 
 
 class now(sa.sql.functions.FunctionElement[datetime]):  # noqa: N801 -- an SQL function, spelled like one

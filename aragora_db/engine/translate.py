@@ -37,7 +37,6 @@ SQLITE_CODES: dict[str, type[errors.DatabaseError]] = {
     "SQLITE_CONSTRAINT_PRIMARYKEY": errors.UniqueViolation,
     "SQLITE_CONSTRAINT_ROWID": errors.UniqueViolation,
     "SQLITE_CONSTRAINT_FOREIGNKEY": errors.ForeignKeyViolation,
-    "SQLITE_CONSTRAINT_TRIGGER": errors.ForeignKeyViolation,  # RESTRICT and NO ACTION of a parent's DELETE
     "SQLITE_CONSTRAINT_CHECK": errors.CheckViolation,
     "SQLITE_CONSTRAINT_NOTNULL": errors.NotNullViolation,
     "SQLITE_READONLY": errors.ReadOnlyViolation,

@@ -82,28 +82,22 @@ class Base(DeclarativeBase):
 def _harden(table: sa.Table) -> None:
     options = table.dialect_options["sqlite"]
     options["strict"] = True
-    # Without AUTOINCREMENT SQLite hands the id of a deleted newest row out again; PostgreSQL never does.
-    options["autoincrement"] = any(column.identity is not None for column in table.columns)
+    if any(column.identity is not None for column in table.columns):
+        # Without it SQLite hands the id of a deleted newest row out again; PostgreSQL never does.
+        options["autoincrement"] = True
     for column in table.columns:
         if isinstance(column.type, types.EnumText):
             values = ", ".join(f"'{member}'" for member in column.type.enum_class)
             table.append_constraint(sa.CheckConstraint(f"{column.name} IN ({values})", name=column.name))
-        for kind, condition in _SQLITE_CHECKS.items():
-            if isinstance(column.type, kind):
-                check = sa.CheckConstraint(condition.format(column.name), name=column.name)
-                table.append_constraint(check.ddl_if(dialect="sqlite"))
+        for type_, kind in _SQLITE_CHECKS.items():
+            if isinstance(column.type, type_):
+                table.append_constraint(types.SQLiteCheck(kind, column.name, name=column.name))
 
 
-# What PostgreSQL's boolean, jsonb and timestamptz refuse by themselves, for rows that do not pass through our types.
-# The time is compared with what SQLite makes of its first 19 characters, which refuses a 30th of February; fractions
-# stay out of it because strftime() rounds them to milliseconds.
-_SQLITE_CHECKS: dict[type[sa.types.TypeEngine[Any]], str] = {
-    types.Boolean: "{0} IN (0, 1)",
-    types.Json: "{0} IS NULL OR json_valid({0})",  # json_valid(NULL) is 0 before SQLite 3.45
-    types.UtcDateTime: (
-        "strftime('%Y-%m-%d %H:%M:%S', substr({0}, 1, 19)) = substr({0}, 1, 19)"
-        " AND substr({0}, 20) GLOB '.[0-9][0-9][0-9][0-9][0-9][0-9]+00:00'"
-    ),
+_SQLITE_CHECKS: dict[type[sa.types.TypeEngine[Any]], types.CheckKind] = {
+    types.Boolean: "boolean",
+    types.Json: "json",
+    types.UtcDateTime: "utc",
 }
 
 
@@ -124,10 +118,5 @@ def index(model: type[Base], name: str, path: str, *columns: Any, where: Any = N
     Declared after the class, where ``.desc()`` is an expression on a real column: written as text, Alembic would see
     the index as changed for ever.
     """
-    return sa.Index(
-        f"ix_{model.__tablename__}_{name}",
-        *columns,
-        sqlite_where=where,
-        postgresql_where=where,
-        info={"path": path},
-    )
+    condition = {} if where is None else {"sqlite_where": where, "postgresql_where": where}
+    return sa.Index(f"ix_{model.__tablename__}_{name}", *columns, info={"path": path}, **condition)

@@ -1,0 +1,293 @@
+"""The fields of the settings in three groups, each field with its variable, default, range and meaning."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from aragora_db.config.choices import Backend, Environment, PoolerChoice, SslMode
+from aragora_db.config.variables import Variable
+
+__all__ = ["Deployment", "Target", "Timing"]
+
+_DSN = "postgresql://user:password@host:5432/database?sslmode=require"
+_NO_LIMIT = "seconds; 0 is no limit"
+_SYSTEM = "seconds; 0 leaves it to the operating system"
+
+
+def _lower(value: object) -> object:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+def _plain(value: str) -> str:
+    """Refuse what libpq cannot take: NUL, and the lone surrogates that Python makes of bytes that are no UTF-8."""
+    if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+        raise ValueError("UTF-8 without NUL only")
+    return value
+
+
+def _plain_secret(value: SecretStr) -> SecretStr:
+    _plain(value.get_secret_value())
+    return value
+
+
+def _host(value: str) -> str:
+    if "://" in value or "@" in value[1:] or any(character.isspace() for character in value):
+        raise ValueError("a host only: no URL, no user@host, no space after a comma")
+    return value
+
+
+def _folder(value: Path) -> Path:
+    _plain(str(value))
+    return value
+
+
+def _none_or_a_second(value: float) -> float:
+    if 0 < value < 1:
+        raise ValueError("the statement timeout must fit below, and is in whole seconds")
+    return value
+
+
+_Text = Annotated[str, Field(min_length=1), AfterValidator(_plain)]
+_Secret = Annotated[SecretStr, AfterValidator(_plain_secret)]
+
+
+class _Group(BaseSettings):
+    """Some of the fields. Only ``Settings`` is ever filled, so that no other validator is built (17 ms of import)."""
+
+    model_config = SettingsConfigDict(defer_build=True)
+
+
+class Target(_Group):
+    """Where the database is."""
+
+    backend: Annotated[
+        Backend,
+        Variable(
+            "ARAGORA_DB_BACKEND",
+            "Which database is meant. `auto` goes by what follows, and is SQLite when nothing names PostgreSQL. "
+            "`postgres`, `postgresql` and `supabase` are the same thing. A DSN that disagrees is an error.",
+            accepts="auto, sqlite, postgres, postgresql or supabase, in any case",
+        ),
+    ] = Backend.AUTO
+    postgres_dsn: Annotated[
+        _Secret | None,
+        Variable(
+            "ARAGORA_POSTGRES_DSN",
+            "Where PostgreSQL is. Asked before `DATABASE_URL`.",
+            accepts=_DSN,
+            secret=True,
+        ),
+    ] = None
+    database_url: Annotated[
+        _Secret | None,
+        Variable("DATABASE_URL", "Where the database is.", accepts=f"{_DSN} or sqlite:///path", secret=True),
+    ] = None
+    pg_host: Annotated[
+        _Text,
+        AfterValidator(_host),
+        Variable(
+            "ARAGORA_PG_HOST",
+            "Where PostgreSQL is when there is no DSN. Any one ARAGORA_PG_* means PostgreSQL.",
+            accepts="a host name or an address, several separated by commas, or the folder of a Unix socket",
+        ),
+    ] = "localhost"
+    pg_port: Annotated[int, Variable("ARAGORA_PG_PORT", "Its port.")] = Field(default=5432, ge=1, le=65535)
+    pg_database: Annotated[
+        _Text, Variable("ARAGORA_PG_DATABASE", "The database's name.", accepts="a name, taken as it is")
+    ] = "aragora"
+    pg_user: Annotated[
+        _Text, Variable("ARAGORA_PG_USER", "The role to log in as.", accepts="a name, taken as it is")
+    ] = "aragora"
+    pg_password: Annotated[
+        _Secret | None,
+        Variable(
+            "ARAGORA_PG_PASSWORD",
+            "Its password. Unlike in a DSN nothing is percent-encoded.",
+            accepts="any UTF-8 text without NUL, taken as it is",
+            secret=True,
+        ),
+    ] = None
+    pg_ssl_mode: Annotated[
+        SslMode,
+        BeforeValidator(_lower),
+        Variable(
+            "ARAGORA_PG_SSL_MODE",
+            "How far the connection is secured. A DSN says `sslmode=` itself.",
+            accepts="disable, prefer, require, verify-ca or verify-full",
+        ),
+    ] = "require"
+    use_secrets_manager: Annotated[
+        bool,
+        Variable(
+            "ARAGORA_USE_SECRETS_MANAGER",
+            "Ask the secrets source for ARAGORA_POSTGRES_DSN and DATABASE_URL when the environment names no database.",
+        ),
+    ] = False
+    data_dir: Annotated[
+        Path,
+        AfterValidator(_folder),
+        Variable("ARAGORA_DATA_DIR", "Folder of the SQLite file `aragora.db`.", accepts="a folder's path in UTF-8"),
+    ] = Path(".nomic")
+
+
+class Timing(_Group):
+    """Connections, the pool and timeouts."""
+
+    pool_size: Annotated[int, Variable("ARAGORA_DB_POOL_SIZE", "Connections that are kept open.")] = Field(
+        default=20, ge=1, le=100
+    )
+    pool_max_overflow: Annotated[
+        int,
+        Variable(
+            "ARAGORA_DB_POOL_MAX_OVERFLOW",
+            "Connections beyond them during a burst.",
+            aliases=("ARAGORA_DB_POOL_OVERFLOW",),
+        ),
+    ] = Field(default=15, ge=0, le=100)
+    pool_timeout: Annotated[
+        float, Variable("ARAGORA_DB_POOL_TIMEOUT", "How long to wait for a free connection.", unit="seconds")
+    ] = Field(default=30.0, ge=1, le=300, allow_inf_nan=False)
+    pool_recycle: Annotated[
+        int,
+        Variable(
+            "ARAGORA_DB_POOL_RECYCLE", "Age at which a connection is replaced at its next checkout.", unit="seconds"
+        ),
+    ] = Field(default=1800, ge=60, le=7200)
+    connect_timeout: Annotated[
+        int,
+        Variable("ARAGORA_DB_CONNECT_TIMEOUT", "How long to wait for a connection to open.", unit="seconds"),
+    ] = Field(default=10, ge=2, le=300)  # libpq takes 1 for 2
+    statement_timeout: Annotated[
+        int,
+        Variable(
+            "ARAGORA_DB_STATEMENT_TIMEOUT",
+            "After this the server cancels a statement. Follows ARAGORA_DB_COMMAND_TIMEOUT down when only that is set.",
+            unit=_NO_LIMIT,
+        ),
+    ] = Field(default=60, ge=0, le=3600)
+    command_timeout: Annotated[
+        float,
+        AfterValidator(_none_or_a_second),
+        Variable(
+            "ARAGORA_DB_COMMAND_TIMEOUT",
+            "After this the client gives up on an answer. Not below ARAGORA_DB_STATEMENT_TIMEOUT, so that the server "
+            "cancels first; follows it up when only that is set.",
+            accepts=f"0, or a number from 1 to 3600 ({_NO_LIMIT})",
+        ),
+    ] = Field(default=60.0, ge=0, le=3600, allow_inf_nan=False)
+    idle_in_transaction_timeout: Annotated[
+        int,
+        Variable(
+            "ARAGORA_DB_IDLE_IN_TRANSACTION_TIMEOUT",
+            "After this the server ends a session that sits in an open transaction.",
+            unit=_NO_LIMIT,
+        ),
+    ] = Field(default=300, ge=0, le=3600)
+    busy_timeout: Annotated[
+        float,
+        Variable(
+            "ARAGORA_DB_TIMEOUT",
+            "How long SQLite waits for another writer.",
+            unit="seconds; 0 does not wait",
+        ),
+    ] = Field(default=30.0, ge=0, le=300, allow_inf_nan=False)
+    migration_lock_timeout: Annotated[
+        int,
+        Variable(
+            "ARAGORA_DB_MIGRATION_LOCK_TIMEOUT", "How long to wait for another process's migration.", unit="seconds"
+        ),
+    ] = Field(default=300, ge=1, le=3600)
+    keepalives_idle: Annotated[
+        int,
+        Variable("ARAGORA_DB_KEEPALIVES_IDLE", "Silence after which TCP asks whether the peer is there.", unit=_SYSTEM),
+    ] = Field(default=30, ge=0, le=7200)
+    keepalives_interval: Annotated[
+        int, Variable("ARAGORA_DB_KEEPALIVES_INTERVAL", "Time between two such questions.", unit=_SYSTEM)
+    ] = Field(default=10, ge=0, le=3600)
+    keepalives_count: Annotated[
+        int,
+        Variable(
+            "ARAGORA_DB_KEEPALIVES_COUNT",
+            "Unanswered questions after which the connection is lost.",
+            unit="0 leaves it to the operating system",
+        ),
+    ] = Field(default=3, ge=0, le=100)
+    tcp_user_timeout: Annotated[
+        int,
+        Variable(
+            "ARAGORA_DB_TCP_USER_TIMEOUT",
+            "After this, data that nobody acknowledged means that the connection is lost.",
+            unit=_SYSTEM,
+        ),
+    ] = Field(default=30, ge=0, le=3600)
+    pooler: Annotated[
+        PoolerChoice,
+        BeforeValidator(_lower),
+        Variable(
+            "ARAGORA_DB_POOLER",
+            "Whether a pooler stands in front of the server. `auto` goes by port 6543, known hosts and "
+            "`pgbouncer=true` in the DSN.",
+            accepts="auto, none, session or transaction, in any case",
+        ),
+    ] = "auto"
+    application_name: Annotated[
+        str,
+        Variable(
+            "ARAGORA_DB_APPLICATION_NAME",
+            "How `pg_stat_activity` shows us.",
+            accepts="1 to 63 printable ASCII characters",
+        ),
+    ] = Field(default="aragora_db", pattern=r"^[ -~]{1,63}$")
+
+
+class Deployment(_Group):
+    """What kind of deployment this is."""
+
+    env: Annotated[
+        Environment,
+        Variable(
+            "ARAGORA_ENV",
+            "`production` and `staging` require PostgreSQL, unless ARAGORA_SINGLE_INSTANCE is true or "
+            "ARAGORA_REQUIRE_DISTRIBUTED false.",
+            accepts="development (dev), test (testing), staging (stage) or production (prod, live), in any case",
+        ),
+    ] = Environment.DEVELOPMENT
+    require_distributed: Annotated[
+        bool | None,
+        Variable(
+            "ARAGORA_REQUIRE_DISTRIBUTED",
+            "Refuse a database that only this machine can see, whatever ARAGORA_ENV is.",
+            aliases=("ARAGORA_REQUIRE_DISTRIBUTED_STATE",),
+        ),
+    ] = None
+    multi_instance: Annotated[
+        bool | None,
+        Variable("ARAGORA_MULTI_INSTANCE", "Several instances run: requires PostgreSQL as well."),
+    ] = None
+    single_instance: Annotated[
+        bool | None,
+        Variable("ARAGORA_SINGLE_INSTANCE", "This is the only instance: SQLite is allowed in production too."),
+    ] = None
+    redis_url: Annotated[
+        _Secret | None,
+        Variable(
+            "ARAGORA_REDIS_URL",
+            "Where Redis is. The first name that is set wins.",
+            accepts="redis://host:6379 or rediss://:password@host:6379",
+            aliases=("REDIS_URL",),
+            first_wins=True,
+            secret=True,
+        ),
+    ] = None
+    auto_migrate: Annotated[
+        bool | None,
+        Variable(
+            "ARAGORA_AUTO_MIGRATE_ON_STARTUP",
+            "`true` migrates at start, `false` does not even initialise an empty database; unset initialises an "
+            "empty database only.",
+        ),
+    ] = None

@@ -1,0 +1,130 @@
+"""How a field of the settings is tied to its environment variable, and how variables become field values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, get_args
+
+from annotated_types import Ge, Le
+from pydantic import TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+
+from aragora_db.config.masking import MASK, shown
+from aragora_db.errors import ConfigurationError
+
+__all__ = ["Problem", "Variable", "accepted", "as_error", "from_variables", "variable_of"]
+
+_TRUTH: Final = "true or false (also 1, 0, yes, no, on, off)"
+
+
+@dataclass(frozen=True)
+class Variable:
+    """The environment variable of a field, to stand in its ``Annotated``.
+
+    Attributes:
+        name: the variable.
+        meaning: what it does, for the reference.
+        accepts: what it accepts; left empty where the field's type and range say it.
+        unit: unit of a number, or a note on one of its values.
+        aliases: other names of the same thing.
+        first_wins: whether an alias with another value is ignored instead of being an error.
+        secret: whether the value must never be shown.
+    """
+
+    name: str
+    meaning: str
+    accepts: str = ""
+    unit: str = ""
+    aliases: tuple[str, ...] = ()
+    first_wins: bool = False
+    secret: bool = False
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that is wrong with the settings.
+
+    Attributes:
+        fields: the fields concerned.
+        text: cause and object, and what is accepted instead.
+    """
+
+    fields: frozenset[str]
+    text: str
+
+    @classmethod
+    def with_value(cls, name: str, field: FieldInfo, variable: str, value: object) -> Problem:
+        """A value that its field does not accept; a secret is not shown."""
+        text = MASK if variable_of(field).secret else shown(value)
+        return cls(frozenset({name}), f"{variable} is {text}; accepted is {accepted(field)}")
+
+
+def variable_of(field: FieldInfo) -> Variable:
+    """The variable that a field of ``Settings`` declares."""
+    return next(each for each in field.metadata if isinstance(each, Variable))
+
+
+def accepted(field: FieldInfo) -> str:
+    """What a field accepts, in words."""
+    variable = variable_of(field)
+    if variable.accepts:
+        return variable.accepts
+    if bool in (field.annotation, *get_args(field.annotation)):
+        return _TRUTH
+    low = next(each.ge for each in field.metadata if isinstance(each, Ge))
+    high = next(each.le for each in field.metadata if isinstance(each, Le))
+    kind = "a whole number" if field.annotation is int else "a number"
+    return f"{kind} from {low} to {high}" + (f" ({variable.unit})" if variable.unit else "")
+
+
+def from_variables(
+    fields: Mapping[str, FieldInfo], variables: Mapping[str, str | None]
+) -> tuple[dict[str, str], dict[str, str], list[Problem]]:
+    """Pick the values of fields out of a mapping of variables.
+
+    Args:
+        fields: the fields, by name.
+        variables: what is set. Names that belong to no field are ignored.
+
+    Returns:
+        The value of each field that has one, the name of the variable it came from, and the contradictions between
+        names of the same thing.
+    """
+    values: dict[str, str] = {}
+    names: dict[str, str] = {}
+    problems: list[Problem] = []
+    for name, field in fields.items():
+        variable = variable_of(field)
+        found = [
+            (each, value) for each in (variable.name, *variable.aliases) if (value := variables.get(each)) is not None
+        ]
+        if not found:
+            continue
+        names[name], values[name] = found[0]
+        for other, value in [] if variable.first_wins else found[1:]:
+            if not _same(field, values[name], value):
+                one, two = (MASK, MASK) if variable.secret else (shown(values[name]), shown(value))
+                text = f"{names[name]} is {one} and {other}, another name for it, is {two}; set {variable.name} only"
+                problems.append(Problem(frozenset({name}), text))
+    return values, names, problems
+
+
+def _same(field: FieldInfo, one: str, other: str) -> bool:
+    """Whether two texts mean the same to a field, as ``true`` and ``1`` do."""
+    if one == other:
+        return True
+    kind: Any = field.annotation
+    adapter: TypeAdapter[Any] = TypeAdapter(kind)
+    try:
+        return bool(adapter.validate_python(one) == adapter.validate_python(other))
+    except ValidationError:
+        return False
+
+
+def as_error(problems: list[Problem]) -> ConfigurationError:
+    """Put every problem into one error, so that a deployment is mended in one go."""
+    if len(problems) == 1:
+        return ConfigurationError(problems[0].text)
+    lines = "".join(f"\n  {number}. {problem.text}" for number, problem in enumerate(problems, start=1))
+    return ConfigurationError(f"{len(problems)} things are wrong with the settings:{lines}")

@@ -1,0 +1,1 @@
+"""The schema's history: forward only, under one lock, on record."""

@@ -1,0 +1,108 @@
+"""The guard: whatever command Alembic runs, only steps forward get through, each with its row in the history."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from alembic.util import CommandError
+
+from aragora_db.errors import ForwardOnlyError
+from aragora_db.migrations import history
+
+if TYPE_CHECKING:
+    from alembic.runtime.environment import EnvironmentContext
+    from alembic.runtime.migration import MigrationContext, MigrationStep
+
+__all__ = ["NoWayBack", "no_way_back", "only_forward"]
+
+Steps = Callable[[Any, "MigrationContext"], Iterable["MigrationStep"]]
+
+
+class NoWayBack(ForwardOnlyError, CommandError):
+    """`ForwardOnlyError` that Alembic's own command line prints as one line instead of a traceback."""
+
+
+def refusal(what: str, current: object) -> NoWayBack:
+    """The error for an attempt to go back."""
+    return NoWayBack(
+        f"{what}: the schema and its record only move forward, and this database is at {current or 'no revision'}. "
+        "To undo a revision write a new one that reverses it (aragora-db revision -m TEXT --reverses REVISION, see "
+        "docs/guide/migrations.md); to return to older data restore a backup"
+    )
+
+
+def no_way_back(name: str) -> Any:
+    """The ``__getattr__`` of every revision module: answers for the ``downgrade`` that none of them has.
+
+    Alembic reads ``module.downgrade`` before it runs anything, also under an ``env.py`` that is not ours.
+    """
+    if name == "downgrade":
+        raise refusal("downgrade refused", "a later revision")
+    raise AttributeError(name)
+
+
+def only_forward(context: EnvironmentContext, before_each: Callable[[], None]) -> Steps:
+    """Wrap the function that plans a command's steps; given to ``context.configure(fn=...)``.
+
+    Args:
+        context: configured already, so that its planning function can be read.
+        before_each: called before each step, to make sure that the migration lock is still held.
+
+    Raises (when Alembic calls the wrapper, before any statement of a step):
+        NoWayBack: the steps, or the command, would not go forward.
+    """
+    migration_context = context.get_context()
+    plan: Steps = migration_context.opts["fn"]
+    purge = getattr(migration_context, "purge", False)
+
+    def guarded(heads: Any, migration_context: MigrationContext) -> Iterable[MigrationStep]:
+        current = ", ".join(heads) if isinstance(heads, tuple | list) else heads
+        if purge:
+            raise refusal("stamp --purge refused", current)
+        try:
+            steps = list(plan(heads, migration_context))
+        except NoWayBack:
+            raise refusal("downgrade refused", current) from None
+        for step in steps:
+            if step.info.is_stamp:
+                raise refusal("stamp refused, a stamped revision was never run", current)
+            if not step.info.is_upgrade:
+                raise refusal("downgrade refused", current)
+        if not steps:
+            _refuse_target_behind(context, current)
+        for step in steps:
+            _on_record(step, before_each)
+        return steps
+
+    return guarded
+
+
+def _refuse_target_behind(context: EnvironmentContext, current: str | None) -> None:
+    """Alembic takes ``upgrade`` to an older revision for "nothing to do"."""
+    target = context.context_opts.get("destination_rev")
+    if target is None or (isinstance(target, str) and target in {"head", "heads", current}):
+        return
+    try:
+        resolved = [script.revision for script in context.script.get_revisions(target) if script is not None]
+    except CommandError:
+        resolved = []
+    if resolved != [current]:
+        raise refusal(f"upgrade to {target} refused, it lies behind", current)
+
+
+def _on_record(step: Any, before_each: Callable[[], None]) -> None:
+    """Write the history row after the step's own statements and before Alembic moves the version.
+
+    The trigger on the version table lets it move only to the newest row of the history.
+    """
+    run = step.migration_fn
+
+    def recorded(**keywords: Any) -> None:
+        before_each()
+        started = time.perf_counter()
+        run(**keywords)
+        history.record(step.revision.revision, step.revision.down_revision, (time.perf_counter() - started) * 1000)
+
+    step.migration_fn = recorded

@@ -1,0 +1,82 @@
+"""The migration lock: one process migrates, the others wait for a bounded time and then say for whom."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from aragora_db.errors import DatabaseError, MigrationLocked
+from aragora_db.migrations.state import VERSION_TABLE
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+
+__all__ = ["advisory_lock"]
+
+# One number for this package in the database's space of advisory locks; 1 and other round numbers are taken by others.
+KEY = int.from_bytes(hashlib.sha256(VERSION_TABLE.encode()).digest()[:8], signed=True)
+
+_POLL = 0.2  # seconds
+
+_HOLDER = sa.text("""
+    SELECT a.pid, a.application_name, coalesce(host(a.client_addr), 'local socket') AS address,
+           extract(epoch FROM now() - a.xact_start) AS seconds
+    FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+    WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND l.classid = (CAST(:key AS bigint) >> 32 & 4294967295)::oid
+      AND l.objid = (CAST(:key AS bigint) & 4294967295)::oid
+""")
+
+# Takes no snapshot, see advisory_lock.
+_SETTLE = "SET LOCAL idle_in_transaction_session_timeout = 0"
+
+
+@contextmanager
+def advisory_lock(engine: Engine, timeout: float) -> Iterator[Callable[[], None]]:
+    """Hold PostgreSQL's advisory lock in a transaction of its own.
+
+    A lock of the session would stay behind in a transaction pooler; one of a transaction is pinned to its server
+    connection there, and is gone when either end dies. It is polled, because a SELECT that waits for a lock holds a
+    snapshot, for which CREATE INDEX CONCURRENTLY waits in turn. For the same reason one more statement that takes no
+    snapshot follows once the lock was won: until then the extended protocol keeps the SELECT's portal open.
+
+    Args:
+        engine: must open a new connection for this, not share the migration's.
+        timeout: seconds to wait.
+
+    Yields:
+        A function that raises if the lock was lost, to be called before each step.
+
+    Raises:
+        MigrationLocked: naming the process that held it all the time.
+    """
+    give_up = time.monotonic() + timeout
+    with engine.connect() as connection:
+        while not connection.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(KEY))):
+            if time.monotonic() > give_up:
+                raise MigrationLocked(f"{_describe_holder(connection)} holds the migration lock, waited {timeout:g} s")
+            connection.rollback()
+            time.sleep(_POLL * random.uniform(0.5, 1.5))  # noqa: S311 -- no cryptography here
+        connection.exec_driver_sql(_SETTLE)
+
+        def still_held() -> None:
+            try:
+                connection.exec_driver_sql(_SETTLE)
+            except DatabaseError as error:
+                raise MigrationLocked("the connection that held the migration lock was lost; run it again") from error
+
+        yield still_held
+
+
+def _describe_holder(connection: Connection) -> str:
+    row = connection.execute(_HOLDER, {"key": KEY}).first()
+    if row is None:
+        return "a process that has just finished"
+    return f"process {row.pid} ({row.application_name}, {row.address}), for {row.seconds:.0f} s now,"
