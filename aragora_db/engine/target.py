@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from uuid import uuid4
 
 from aragora_db.config import Dsn, PoolerMode, Settings, detect_pooler
@@ -31,6 +32,11 @@ class Target:
     def in_memory(self) -> bool:
         """Whether the database is gone with its last connection."""
         return self.dsn.backend == "sqlite" and self.dsn.path is None
+
+    @property
+    def missing_file(self) -> bool:
+        """Whether this is a SQLite file that does not exist; connecting would make it."""
+        return self.dsn.path is not None and not Path(self.dsn.path).exists()
 
     @property
     def through_transaction_pooler(self) -> bool:

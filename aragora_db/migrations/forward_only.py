@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationContext, MigrationStep
 
 __all__ = ["NoWayBack", "no_way_back", "only_forward"]
+
+log = logging.getLogger("aragora_db.migrations")
 
 Steps = Callable[[Any, "MigrationContext"], Iterable["MigrationStep"]]
 
@@ -101,6 +104,7 @@ def _on_record(step: Any, before_each: Callable[[], None]) -> None:
 
     def recorded(**keywords: Any) -> None:
         before_each()
+        log.info("applying %s", step.revision.revision)
         started = time.perf_counter()
         run(**keywords)
         history.record(step.revision.revision, step.revision.down_revision, (time.perf_counter() - started) * 1000)

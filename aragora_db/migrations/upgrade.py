@@ -14,7 +14,7 @@ from aragora_db.migrations.state import State, Verdict, read_state
 if TYPE_CHECKING:
     from alembic.config import Config
 
-__all__ = ["alembic_config", "inspect_state", "migrate"]
+__all__ = ["alembic_config", "inspect_state", "migrate", "print_sql"]
 
 # Alembic's `context` and `op` belong to the process, not to a thread.
 _one_at_a_time = threading.Lock()
@@ -35,7 +35,9 @@ def migrate(target: Target, version: str = "head") -> list[str]:
 
 
 def inspect_state(target: Target) -> State:
-    """Read the state on a connection of its own."""
+    """Read the state on a connection of its own; a SQLite file that does not exist is empty, and is not made."""
+    if target.missing_file:
+        return State(None)
     engine = create_engine(target, poolclass=NullPool)
     try:
         with engine.connect() as connection:
@@ -53,3 +55,11 @@ def alembic_config(target: Target, **attributes: Any) -> Config:
     config.set_main_option("path_separator", "os")
     config.set_main_option("file_template", "%%(rev)s")
     return config
+
+
+def print_sql(target: Target, version: str = "head") -> None:
+    """Print the SQL of an upgrade from an empty PostgreSQL, or of ``FROM:TO``, to stdout, for ``psql``."""
+    from alembic import command  # noqa: PLC0415 -- as above
+
+    with _one_at_a_time:
+        command.upgrade(alembic_config(target), version, sql=True)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 __all__ = ["KINDS", "Entry", "Kind", "Reader", "Snapshot", "snapshot"]
 
-Kind: TypeAlias = Literal["table", "column", "identity", "constraint", "index"]
+Kind: TypeAlias = Literal["table", "column", "identity", "constraint", "index", "trigger"]
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 """Every kind, in the order a report lists them."""
