@@ -6,7 +6,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -117,7 +117,7 @@ class Database:
     # -- sessions -----------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def session(self, *, read_only: bool = False) -> Iterator[Session]:
+    def session(self, *, read_only: bool = False) -> Generator[Session]:
         """An ORM session: commits when the block ends, rolls back when it raises.
 
         Args:
@@ -134,7 +134,7 @@ class Database:
             session.commit()
 
     @asynccontextmanager
-    async def async_session(self, *, read_only: bool = False) -> AsyncIterator[AsyncSession]:
+    async def async_session(self, *, read_only: bool = False) -> AsyncGenerator[AsyncSession]:
         """`session` for async code."""
         await self._ensure_ready_async()
         async with self._async_session(Session, read_only) as session:

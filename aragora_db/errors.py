@@ -62,7 +62,7 @@ class UsageError(AragoraDBError, RuntimeError):
     exit_code = 2
 
 
-class InvalidValue(AragoraDBError, sa_exc.DontWrapMixin, ValueError):  # type: ignore[misc]
+class InvalidValue(AragoraDBError, sa_exc.DontWrapMixin, ValueError):
     """A value that at least one of the two databases could not keep; refused before anything is sent.
 
     ``DontWrapMixin`` keeps SQLAlchemy from hiding it inside a ``StatementError``.

@@ -44,9 +44,11 @@ def portable(value: Any, depth: int = 0) -> Any:
     if depth >= MAX_DEPTH:
         raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
     if isinstance(value, dict):
-        return {_key(name): portable(item, depth + 1) for name, item in value.items()}
+        members: dict[Any, Any] = value  # pyright: ignore[reportUnknownVariableType]
+        return {_key(name): portable(item, depth + 1) for name, item in members.items()}
     if isinstance(value, list | tuple):
-        return [portable(item, depth + 1) for item in value]
+        items: list[Any] | tuple[Any, ...] = value  # pyright: ignore[reportUnknownVariableType]
+        return [portable(item, depth + 1) for item in items]
     raise ValueError(f"{type(value).__name__} is no JSON type")
 
 

@@ -27,6 +27,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
 
 from aragora_db import json_text
@@ -78,9 +79,7 @@ class _Guarded(TypeDecorator[T]):
     def refuse(self, value: object, expected: str) -> InvalidValue:
         """The error for a value, which is described by its type only: it may be a secret."""
         column = self.column
-        name = (
-            f"{column.table.name}.{column.name}" if column is not None and column.table is not None else "this column"
-        )
+        name = f"{column.table.name}.{column.name}" if column is not None else "this column"
         return InvalidValue(f"{name} takes {expected}; got {_describe(value)}")
 
 
@@ -114,7 +113,7 @@ class Text(_Guarded[str]):
     variants: ClassVar[dict[str, TypeEngine[Any]]] = {"sqlite": sa.Text(), "postgresql": sa.Text(collation="C")}
     max_bytes: ClassVar[int | None] = None
 
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 -- same on both
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002 -- same on both
         """Check the text."""
         if value is None:
             return None
@@ -150,7 +149,7 @@ class EnumText(_Guarded[E]):
         super().__init__()
         self.enum_class = enum_class
 
-    def process_bind_param(self, value: E | str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 -- same on both
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002 -- same on both
         """Accept a member or the exact text of one."""
         if value is None:
             return None
@@ -171,7 +170,7 @@ class Integer(_Guarded[int]):
     cache_ok = True
     variants: ClassVar[dict[str, TypeEngine[Any]]] = {"sqlite": sa.INTEGER(), "postgresql": sa.BigInteger()}
 
-    def process_bind_param(self, value: int | None, dialect: Dialect) -> int | None:  # noqa: ARG002 -- same on both
+    def process_bind_param(self, value: Any, dialect: Dialect) -> int | None:  # noqa: ARG002 -- same on both
         """Check kind and range."""
         if value is None:
             return None
@@ -193,7 +192,7 @@ class Double(_Guarded[float]):
     cache_ok = True
     variants: ClassVar[dict[str, TypeEngine[Any]]] = {"sqlite": sa.REAL(), "postgresql": sa.Double()}
 
-    def process_bind_param(self, value: float | None, dialect: Dialect) -> float | None:  # noqa: ARG002 -- same on both
+    def process_bind_param(self, value: Any, dialect: Dialect) -> float | None:  # noqa: ARG002 -- same on both
         """Check that the number is finite; -0.0 becomes 0.0, because SQLite does not keep the sign."""
         if value is None:
             return None
@@ -215,7 +214,7 @@ class Boolean(_Guarded[bool]):
     cache_ok = True
     variants: ClassVar[dict[str, TypeEngine[Any]]] = {"sqlite": sa.INTEGER(), "postgresql": sa.Boolean()}
 
-    def process_bind_param(self, value: bool | None, dialect: Dialect) -> bool | int | None:  # type: ignore[override]
+    def process_bind_param(self, value: Any, dialect: Dialect) -> bool | int | None:
         """Check the type; SQLite stores 0 and 1."""
         if value is None:
             return None
@@ -241,7 +240,7 @@ class UtcDateTime(_Guarded[datetime]):
         "postgresql": sa.DateTime(timezone=True),
     }
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | str | None:  # type: ignore[override]
+    def process_bind_param(self, value: Any, dialect: Dialect) -> datetime | str | None:
         """Check that the instant is known and bring it to UTC."""
         if value is None:
             return None
@@ -300,7 +299,7 @@ class Blob(_Guarded[bytes]):
     cache_ok = True
     variants: ClassVar[dict[str, TypeEngine[Any]]] = {"sqlite": sa.LargeBinary(), "postgresql": sa.LargeBinary()}
 
-    def process_bind_param(self, value: bytes | None, dialect: Dialect) -> bytes | None:  # noqa: ARG002 -- same on both
+    def process_bind_param(self, value: Any, dialect: Dialect) -> bytes | None:  # noqa: ARG002 -- same on both
         """Check the type."""
         if value is not None and not isinstance(value, bytes):
             raise self.refuse(value, "bytes")
@@ -344,7 +343,7 @@ class SQLiteCheck(sa.CheckConstraint):
         return SQLiteCheck(self.kind, self.column_name, name=self.name)
 
 
-class now(sa.sql.functions.FunctionElement[datetime]):  # noqa: N801 -- an SQL function, spelled like one
+class now(FunctionElement[datetime]):  # noqa: N801 -- an SQL function, spelled like one
     """The database's clock, as a column default, in the form `UtcDateTime` stores."""
 
     type = UtcDateTime()

@@ -43,7 +43,7 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _options(
     env_file: Annotated[Path | None, typer.Option(help="Read settings from this file, below the environment.")] = None,
-    version: Annotated[
+    version: Annotated[  # noqa: ARG001 -- its callback prints it
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Say which.")
     ] = False,
 ) -> None:

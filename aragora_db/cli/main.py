@@ -8,7 +8,7 @@ import traceback
 
 import typer
 from rich.markup import escape
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 
 from aragora_db import __version__
 from aragora_db.cli.app import app
@@ -50,7 +50,7 @@ def _run(arguments: list[str]) -> int:
 
 def _report(error: Exception) -> int:
     """Print what a bug report needs. SQLAlchemy's texts carry statements, so only the driver's part is shown."""
-    cause = error.orig if isinstance(error, SQLAlchemyError) and getattr(error, "orig", None) else error
+    cause: object = getattr(error, "orig", None) if isinstance(error, DBAPIError) else error
     stderr.print("[bold red]this is a bug of aragora_db[/]; please report it with the lines below", highlight=False)
     stderr.print(
         f"aragora_db {__version__}, Python {platform.python_version()}, {platform.platform()}", highlight=False

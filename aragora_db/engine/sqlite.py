@@ -150,10 +150,15 @@ def _interrupt_slow_statements(engine: Engine, seconds: float) -> None:
         info = record.info
 
         def too_late() -> bool:
-            return time.monotonic() > info.get(_DEADLINE, math.inf)
+            deadline: float = info.get(_DEADLINE, math.inf)
+            return time.monotonic() > deadline
 
         if hasattr(dbapi_connection, "run_async"):
-            dbapi_connection.run_async(lambda driver: driver.set_progress_handler(too_late, _INSTRUCTIONS))
+
+            def set_handler(driver: Any) -> Any:
+                return driver.set_progress_handler(too_late, _INSTRUCTIONS)
+
+            dbapi_connection.run_async(set_handler)
         else:
             dbapi_connection.set_progress_handler(too_late, _INSTRUCTIONS)
 

@@ -73,7 +73,8 @@ def _translate(context: ExceptionContext) -> BaseException | None:
     if isinstance(original, sqlite3.Error):
         kind = SQLITE_CODES.get(getattr(original, "sqlite_errorname", ""))
     elif hasattr(original, "sqlstate"):
-        kind = SQLSTATES.get(original.sqlstate or "") or (errors.DatabaseUnavailable if lost else None)
+        sqlstate: str | None = getattr(original, "sqlstate", None)
+        kind = SQLSTATES.get(sqlstate or "") or (errors.DatabaseUnavailable if lost else None)
     else:
         return None
     if kind is errors.DatabaseUnavailable and _committing(context):

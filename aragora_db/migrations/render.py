@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import sqlalchemy as sa
+from sqlalchemy.sql.elements import False_, True_
 
 from aragora_db import types
 
@@ -44,6 +45,6 @@ def render_item(kind: str, item: Any, autogen_context: Any) -> str | Literal[Fal
 def _server_default(value: Any) -> str | None:
     if isinstance(value, types.now):
         return "v.now()"
-    if isinstance(value, sa.sql.elements.False_ | sa.sql.elements.True_):
-        return "sa.false()" if isinstance(value, sa.sql.elements.False_) else "sa.true()"
+    if isinstance(value, False_ | True_):
+        return "sa.false()" if isinstance(value, False_) else "sa.true()"
     return None

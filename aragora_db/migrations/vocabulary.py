@@ -41,9 +41,9 @@ def bigint() -> TypeEngine[int]:
     return sa.BigInteger().with_variant(sa.INTEGER(), "sqlite")
 
 
-def double() -> TypeEngine[float]:
+def double() -> TypeEngine[Any]:
     """An IEEE 754 double."""
-    return sa.Double().with_variant(sa.REAL(), "sqlite")
+    return sa.Double[Any]().with_variant(sa.REAL(), "sqlite")
 
 
 def boolean() -> TypeEngine[bool]:
@@ -73,7 +73,8 @@ def sqlite_check(kind: CheckKind, column: str, *, name: str) -> SQLiteCheck:
 
 def json_string(column: str, key: str) -> sa.ColumnElement[str]:
     """A key of a `json` column as text, for an index."""
-    return sa.column(column, Json())[key].as_string()
+    expression: sa.ColumnElement[str] = sa.column(column, Json())[key].as_string()
+    return expression
 
 
 def create_index_concurrently(name: str, table: str, columns: Sequence[str | Any], **options: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Annotated, Any, ClassVar
 
 import sqlalchemy as sa
@@ -69,14 +70,14 @@ class Base(DeclarativeBase):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Make the table STRICT on SQLite and give it the checks that its column types ask for."""
         super().__init_subclass__(**kwargs)
-        table = cls.__dict__.get("__table__")
-        if isinstance(table, sa.Table):
+        table: Any = cls.__dict__.get("__table__")
+        if table is not None:
             _harden(table)
 
     def __repr__(self) -> str:
         """The primary key only: contents may be private."""
         names = [column.key for column in sa.inspect(type(self)).primary_key]
-        return f"{type(self).__name__}({', '.join(f'{name}={self.__dict__.get(name)!r}' for name in names)})"
+        return f"{type(self).__name__}({', '.join(f'{name}={self.__dict__.get(str(name))!r}' for name in names)})"
 
 
 def _harden(table: sa.Table) -> None:
@@ -87,7 +88,8 @@ def _harden(table: sa.Table) -> None:
         options["autoincrement"] = True
     for column in table.columns:
         if isinstance(column.type, types.EnumText):
-            values = ", ".join(f"'{member}'" for member in column.type.enum_class)
+            enum_class: type[StrEnum] = column.type.enum_class
+            values = ", ".join(f"'{member}'" for member in enum_class)
             table.append_constraint(sa.CheckConstraint(f"{column.name} IN ({values})", name=column.name))
         for type_, kind in _SQLITE_CHECKS.items():
             if isinstance(column.type, type_):

@@ -12,6 +12,10 @@ from aragora_db.types import Integer
 __all__ = ["EloAgentRelationship", "EloDomainRating", "EloHistory", "EloMatch", "EloMatchParticipant", "EloRating"]
 
 
+def _rate_domain(domain: str, elo: float) -> EloDomainRating:
+    return EloDomainRating(domain=domain, elo=elo)
+
+
 class EloRating(Base):
     """One agent's rating and record. `domain_elos` reads and writes the per-domain ratings as a mapping."""
 
@@ -37,7 +41,7 @@ class EloRating(Base):
         back_populates="rating",
     )
     domain_elos: AssociationProxy[dict[str, float]] = association_proxy(
-        "domain_ratings", "elo", creator=lambda domain, elo: EloDomainRating(domain=domain, elo=elo)
+        "domain_ratings", "elo", creator=_rate_domain
     )
 
 
