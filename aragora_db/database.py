@@ -11,15 +11,16 @@ from contextlib import asynccontextmanager, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from aragora_db.config import Settings
 from aragora_db.engine import READ_ONLY_OPTIONS, Target, create_async_engine, create_engine
 from aragora_db.engine.retry import ATTEMPTS, RETRYABLE, delay
+from aragora_db.engine.sessions import READ_ONLY_SESSION, UnitOfWork
 from aragora_db.engine.sqlite import memory_uri
-from aragora_db.errors import AragoraDBError, ReadOnlyViolation, UsageError
+from aragora_db.errors import AragoraDBError, UsageError
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
@@ -27,28 +28,9 @@ if TYPE_CHECKING:
     from aragora_db.config import Dsn, SecretSource
     from aragora_db.engine.loops import LoopEngines
 
-__all__ = ["Database", "UnitOfWork", "get_database"]
+__all__ = ["Database", "get_database"]
 
 T = TypeVar("T")
-
-READ_ONLY_SESSION = "aragora_read_only"
-
-
-class UnitOfWork(Session):
-    """The session of `Database.transact`: it commits once, at the end, and not on the way."""
-
-    def commit(self) -> None:
-        """Refuse: a retry after a commit in the middle would do the first half twice."""
-        raise UsageError(
-            "a unit of work is committed by Database.transact when its function returns; do not commit inside"
-        )
-
-
-@event.listens_for(Session, "before_flush")
-def _refuse_flush_of_read_only(session: Session, *_: Any) -> None:
-    if session.info.get(READ_ONLY_SESSION) and (session.new or session.dirty or session.deleted):
-        objects = len(session.new) + len(session.dirty) + len(session.deleted)
-        raise ReadOnlyViolation(f"a read-only session holds {objects} changed objects", UsageError("flush"))
 
 
 class Database:
@@ -246,7 +228,7 @@ class Database:
     # -- health and end -----------------------------------------------------------------------------------------------
 
     def health_check(self) -> bool:
-        """Whether the database answers ``SELECT 1``. Never raises, never changes anything."""
+        """Whether the database answers ``SELECT 1``. Never raises; a missing SQLite file is created, empty."""
         return bool(self.health()["reachable"])
 
     def health(self) -> dict[str, Any]:

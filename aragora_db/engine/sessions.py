@@ -1,0 +1,32 @@
+"""What our sessions refuse: a flush when they are read-only, a commit inside a unit of work."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.orm import Session
+
+from aragora_db.errors import ReadOnlyViolation, UsageError
+
+__all__ = ["READ_ONLY_SESSION", "UnitOfWork"]
+
+# Key in `Session.info`.
+READ_ONLY_SESSION = "aragora_read_only"
+
+
+class UnitOfWork(Session):
+    """The session of `Database.transact`: it commits once, at the end, and not on the way."""
+
+    def commit(self) -> None:
+        """Refuse: a retry after a commit in the middle would do the first half twice."""
+        raise UsageError(
+            "a unit of work is committed by Database.transact when its function returns; do not commit inside"
+        )
+
+
+@event.listens_for(Session, "before_flush")
+def _refuse_flush_of_read_only(session: Session, *_: Any) -> None:
+    if session.info.get(READ_ONLY_SESSION) and (session.new or session.dirty or session.deleted):
+        objects = len(session.new) + len(session.dirty) + len(session.deleted)
+        raise ReadOnlyViolation(f"a read-only session holds {objects} changed objects", UsageError("flush"))
