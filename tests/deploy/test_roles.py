@@ -1,0 +1,58 @@
+"""The application's role does its work, and cannot touch the record of the schema."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+from sqlalchemy import exc, text
+
+from aragora_db import Database
+from aragora_db.models import EloHistory, EloRating
+
+ROLES = Path(__file__).parents[2] / "deploy/postgres/roles.sql"
+
+
+@pytest.fixture
+def application(fresh_databases, postgres_server) -> Iterator[Database]:
+    """A database through a role that owns nothing in it."""
+    owner_url = fresh_databases.url("postgresql")
+    role = f"{postgres_server.prefix}app"
+    with psycopg.connect(owner_url, autocommit=True) as owner:
+        owner.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'test'").format(sql.Identifier(role)))
+        psql = [postgres_server.bindir / "psql", owner_url, "-qX", "-v", "ON_ERROR_STOP=1", "-v", f"app={role}"]
+        subprocess.run([*psql, "-f", ROLES], check=True)
+        parameters = psycopg.conninfo.conninfo_to_dict(owner_url)
+        database = Database(
+            f"postgresql://{role}:test@{parameters['host']}:{parameters['port']}/{parameters['dbname']}"
+        )
+        yield database
+        database.close()
+        owner.execute(sql.SQL("DROP OWNED BY {0}; DROP ROLE {0}").format(sql.Identifier(role)))
+
+
+def test_the_application_reads_and_writes(application):
+    """A role that lacks a grant fails at the first insert into a table with an identity."""
+    with application.session() as session:
+        session.add_all([EloRating(agent_name="a"), EloHistory(agent_name="a", elo=1500.0)])
+    assert application.migrate() == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE aragora_schema_version SET version_num = '20260102_elo'",
+        "DELETE FROM aragora_schema_version",
+        "INSERT INTO schema_history (revision, checksum, applied_by, package_version) VALUES ('x', 'x', 'x', 'x')",
+        "DROP TRIGGER aragora_forward_only ON aragora_schema_version",
+        "DROP TABLE aragora_schema_version",
+    ],
+)
+def test_the_application_cannot_touch_the_record(application, statement):
+    """Here the guard's triggers end: whoever may forge a history row, or drop a trigger, can move the version."""
+    with pytest.raises(exc.ProgrammingError, match=r"permission denied|must be owner"), application.engine.begin() as c:
+        c.execute(text(statement))
