@@ -22,4 +22,4 @@ depends_on = None
 
 def upgrade() -> None:
     """${message.rstrip(".")}."""
-    ${upgrades if upgrades else "raise NotImplementedError"}
+    ${upgrades if "op." in (upgrades or "") else "raise NotImplementedError"}

@@ -8,8 +8,8 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakSet
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -54,6 +54,9 @@ class Database:
         self._anchor: sqlite3.Connection | None = None
         self._lock = threading.RLock()
         self._ready = False
+        self._sync_engines: tuple[Engine, Engine] | None = None
+        self._loop_engines: LoopEngines | None = None
+        _databases.add(self)
 
     def __repr__(self) -> str:
         """The database, without its password."""
@@ -61,26 +64,21 @@ class Database:
 
     # -- engines ------------------------------------------------------------------------------------------------------
 
-    @cached_property
+    @property
     def engine(self) -> Engine:
         """The sync engine, made at first use."""
-        with self._lock:
-            self._keep_memory()
-            return create_engine(self._target)
+        return self._writer_and_reader()[0]
 
-    @cached_property
-    def _reader(self) -> Engine:
-        return self.engine.execution_options(**READ_ONLY_OPTIONS)
-
-    @cached_property
-    def _loop_engines(self) -> LoopEngines:
-        from aragora_db.engine.loops import LoopEngines  # noqa: PLC0415 -- imports asyncio
-
-        def make() -> AsyncEngine:
-            self._keep_memory()
-            return create_async_engine(self._target)
-
-        return LoopEngines(make)
+    def _writer_and_reader(self) -> tuple[Engine, Engine]:
+        # Not a cached_property: before Python 3.12 it holds a lock of its own, taken here before and in ensure_ready
+        # after ours, and two threads at their first use could wait for each other.
+        if self._sync_engines is None:
+            with self._lock:
+                if self._sync_engines is None:
+                    self._keep_memory()
+                    engine = create_engine(self._target)
+                    self._sync_engines = engine, engine.execution_options(**READ_ONLY_OPTIONS)
+        return self._sync_engines
 
     @property
     def async_engine(self) -> AsyncEngine:
@@ -89,12 +87,23 @@ class Database:
         Raises:
             UsageError: no event loop is running.
         """
+        if self._loop_engines is None:
+            from aragora_db.engine.loops import LoopEngines  # noqa: PLC0415 -- imports asyncio
+
+            with self._lock:
+                if self._loop_engines is None:
+                    self._loop_engines = LoopEngines(self._make_async_engine)
         return self._loop_engines.current()
+
+    def _make_async_engine(self) -> AsyncEngine:
+        self._keep_memory()
+        return create_async_engine(self._target)
 
     def _keep_memory(self) -> None:
         """A database in memory lives as long as a connection to it: hold one that no pool closes."""
-        if self._target.in_memory and self._anchor is None:
-            self._anchor = sqlite3.connect(memory_uri(self._target), uri=True, check_same_thread=False)
+        with self._lock:
+            if self._target.in_memory and self._anchor is None:
+                self._anchor = sqlite3.connect(memory_uri(self._target), uri=True, check_same_thread=False)
 
     # -- sessions -----------------------------------------------------------------------------------------------------
 
@@ -169,14 +178,15 @@ class Database:
         raise UsageError("attempts must be at least 1")
 
     def _sync_session(self, session_class: type[Session], read_only: bool) -> Session:
-        engine = self._reader if read_only else self.engine
+        engine = self._writer_and_reader()[read_only]
         return session_class(engine, expire_on_commit=False, info={READ_ONLY_SESSION: read_only})
 
     def _async_session(self, session_class: type[Session], read_only: bool) -> AsyncSession:
         from sqlalchemy.ext.asyncio import AsyncSession  # noqa: PLC0415 -- imports asyncio
 
-        options = self._loop_engines.current()
-        engine = options.execution_options(**READ_ONLY_OPTIONS) if read_only else options
+        engine = self.async_engine
+        if read_only:
+            engine = engine.execution_options(**READ_ONLY_OPTIONS)
         return AsyncSession(
             engine, sync_session_class=session_class, expire_on_commit=False, info={READ_ONLY_SESSION: read_only}
         )
@@ -236,7 +246,8 @@ class Database:
         started = time.perf_counter()
         error: str | None = None
         try:
-            with self.engine.connect() as connection:
+            # As a reader: on SQLite a writer would have to wait for its turn.
+            with self._writer_and_reader()[1].connect() as connection:
                 connection.exec_driver_sql("SELECT 1")
         except (AragoraDBError, SQLAlchemyError) as problem:
             error = type(problem).__name__
@@ -252,21 +263,26 @@ class Database:
 
     def close(self) -> None:
         """Close every connection. Async code calls `aclose` first, which says goodbye to the server properly."""
-        if "engine" in self.__dict__:
+        if self._sync_engines is not None:
             self.engine.dispose()
-        if "_loop_engines" in self.__dict__:
+        if self._loop_engines is not None:
             self._loop_engines.abandon_all()
         if self._anchor is not None:
             self._anchor.close()
             self._anchor, self._ready = None, False
 
+    def forget_parent(self) -> None:
+        """What a forked child does first, by itself: threads and event loops, and who held the lock, stayed behind."""
+        self._lock, self._loop_engines = threading.RLock(), None
+
     async def aclose(self) -> None:
         """Close the running loop's connections, then everything else."""
-        if "_loop_engines" in self.__dict__:
+        if self._loop_engines is not None:
             await self._loop_engines.dispose_current()
         self.close()
 
 
+_databases: WeakSet[Database] = WeakSet()
 _database: Database | None = None
 _database_lock = threading.Lock()
 
@@ -285,6 +301,8 @@ def _in_child() -> None:
     """Another thread of the parent may have held the lock when it forked."""
     global _database_lock  # noqa: PLW0603 -- as above
     _database_lock = threading.Lock()
+    for database in list(_databases):
+        database.forget_parent()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks

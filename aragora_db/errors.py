@@ -89,15 +89,18 @@ class DatabaseError(AragoraDBError, sa_exc.DBAPIError):
     def __init__(self, message: str, original: BaseException) -> None:
         """Keep the driver's error as ``orig``; the statement's parameters are left out, they may be secrets."""
         super().__init__(None, None, original)
+        # Not SQLAlchemy's: those quote PostgreSQL's DETAIL, which quotes the row.
+        self.args = (message,)
         self.message = message
 
     def __str__(self) -> str:
         """Cause and object first, then what to do."""
         return f"{self.message}. {self.advice}" if self.advice else self.message
 
-    def __reduce__(self) -> tuple[type[DatabaseError], tuple[str, BaseException]]:
+    def __reduce__(self) -> tuple[type[DatabaseError], tuple[str, BaseException], dict[str, str | None]]:
         """Survive pickling (pytest-xdist, multiprocessing): SQLAlchemy's own recipe expects other arguments."""
-        return type(self), (self.message, RuntimeError(str(self.orig)))
+        state = {"constraint": self.constraint, "table": self.table}
+        return type(self), (self.message, RuntimeError(self.message)), state
 
 
 class ConstraintViolation(DatabaseError, sa_exc.IntegrityError):

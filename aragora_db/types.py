@@ -212,6 +212,8 @@ class Boolean(_Guarded[bool]):
 
     impl = sa.Boolean
     cache_ok = True
+    # Written out: PostgreSQL's grammar takes IS TRUE, and no parameter there.
+    coerce_to_is_types = (type(None), bool)
     variants: ClassVar[dict[str, TypeEngine[Any]]] = {"sqlite": sa.INTEGER(), "postgresql": sa.Boolean()}
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> bool | int | None:

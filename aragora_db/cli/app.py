@@ -9,6 +9,7 @@ import typer
 
 from aragora_db import __version__
 from aragora_db.cli import render
+from aragora_db.cli.demo import demo
 from aragora_db.cli.output import print_json, show_progress, stderr, stdout
 from aragora_db.config import Settings
 from aragora_db.database import Database
@@ -125,3 +126,6 @@ def revision(
     path = create_revision(Target.of(_settings()), message, reverses=reverses, autogenerate=autogenerate)
     stdout.print(str(path), highlight=False, soft_wrap=True)
     stderr.print("next: fill it in, aragora-db migrate, aragora-db check", highlight=False)
+
+
+app.command()(demo)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from typing import Any
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakSet
 
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -24,7 +25,8 @@ class LoopEngines:
 
     def __init__(self, make: Callable[[], AsyncEngine]) -> None:
         self._make = make
-        self._engines: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncEngine] = WeakKeyDictionary()
+        # Strong: a loop that was collected before we looked would leave its connections open for good.
+        self._engines: dict[asyncio.AbstractEventLoop, AsyncEngine] = {}
         self._connections: dict[AsyncEngine, WeakSet[Any]] = {}
 
     def current(self) -> AsyncEngine:
@@ -64,8 +66,10 @@ class LoopEngines:
         return engine
 
     def _abandon(self, condemned: Callable[[asyncio.AbstractEventLoop], bool]) -> None:
-        for loop in [loop for loop in self._engines if condemned(loop)]:
-            engine = self._engines.pop(loop)
+        for loop in [loop for loop in list(self._engines) if condemned(loop)]:
+            engine = self._engines.pop(loop, None)
+            if engine is None:
+                continue  # another thread was quicker
             engine.sync_engine.dispose(close=False)
             for connection in self._connections.pop(engine, ()):
                 _cut(connection)
@@ -75,4 +79,8 @@ def _cut(connection: Any) -> None:
     if hasattr(connection, "pgconn"):
         connection.pgconn.finish()
     else:
-        connection.stop()  # aiosqlite: ends its thread, which closes the file
+        # aiosqlite ends its thread, which closes the file. It makes a future for whoever wants to wait, in the current
+        # event loop, or in one that nobody closes if there is none; in a new thread it makes do without.
+        stopper = threading.Thread(target=connection.stop)
+        stopper.start()
+        stopper.join()

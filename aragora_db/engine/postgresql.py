@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Connection, Engine, event
 
 from aragora_db.config import Settings
 from aragora_db.engine import watchdog
+from aragora_db.engine.begin import send_begin
 from aragora_db.engine.target import Target
 
 __all__ = [
@@ -132,8 +134,9 @@ def _begin_with_settings(engine: Engine, settings: Settings) -> None:
         dbapi_connection: Any = connection.connection.dbapi_connection
         if not dbapi_connection.autocommit:  # SQLAlchemy resets it after an AUTOCOMMIT block
             dbapi_connection.autocommit = True
-        mode = "BEGIN READ ONLY" if options.get("postgresql_readonly") else "BEGIN"
-        connection.exec_driver_sql(f"{mode}; {sets}")
+        level = f" ISOLATION LEVEL {options['isolation_level']}" if options.get("isolation_level") else ""
+        mode = " READ ONLY" if options.get("postgresql_readonly") else ""
+        send_begin(connection, f"BEGIN{level}{mode}; {sets}")
 
 
 def _watch_statements(engine: Engine, seconds: float) -> None:
@@ -145,7 +148,7 @@ def _watch_statements(engine: Engine, seconds: float) -> None:
 
         def hang_up() -> None:
             context.aragora_timed_out = True
-            _shut_down(driver.pgconn.socket)
+            _shut_down(driver)
 
         context.aragora_deadline = watchdog.watch(seconds + watchdog.GRACE, hang_up)
 
@@ -159,10 +162,28 @@ def _watch_statements(engine: Engine, seconds: float) -> None:
         if deadline is not None:
             watchdog.cancel(deadline)
 
+    # COMMIT, ROLLBACK and the pool's ping are no statements to SQLAlchemy, and can hang like them.
+    for name in ("do_commit", "do_rollback", "do_ping"):
+        setattr(engine.dialect, name, _watched(getattr(engine.dialect, name), seconds))
 
-def _shut_down(descriptor: int) -> None:
+
+def _watched(call: Callable[[Any], Any], seconds: float) -> Callable[[Any], Any]:
+    def watched(dbapi_connection: Any) -> Any:
+        driver = getattr(dbapi_connection, "driver_connection", dbapi_connection)
+        deadline = watchdog.watch(seconds + watchdog.GRACE, lambda: _shut_down(driver))
+        try:
+            return call(dbapi_connection)
+        finally:
+            watchdog.cancel(deadline)
+
+    return watched
+
+
+def _shut_down(driver: Any) -> None:
     """End both directions of a socket: the thread or the event loop that waits for it sees end of file."""
-    copy = socket.socket(fileno=os.dup(descriptor))
+    if driver.closed:
+        return
+    copy = socket.socket(fileno=os.dup(driver.pgconn.socket))
     try:
         copy.shutdown(socket.SHUT_RDWR)
     except OSError:

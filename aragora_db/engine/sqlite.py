@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, event
 
+from aragora_db.engine.begin import send_begin
 from aragora_db.engine.target import Target
 
 __all__ = [
@@ -126,13 +127,13 @@ def _begin(connection: Connection) -> None:
     if options.get("isolation_level") == "AUTOCOMMIT":
         return
     if options.get(READ_ONLY):
-        connection.exec_driver_sql("PRAGMA query_only = ON")
+        send_begin(connection, "PRAGMA query_only = ON")
         connection.info[READ_ONLY] = True
-        connection.exec_driver_sql("BEGIN DEFERRED")
+        send_begin(connection, "BEGIN DEFERRED")
     else:
         # A deferred transaction that turns from reading to writing fails at once with "database is locked" when
         # another writer came first; IMMEDIATE waits for its turn (busy_timeout) before it has read anything.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        send_begin(connection, "BEGIN IMMEDIATE")
 
 
 def _allow_writes(dbapi_connection: Any, record: Any, _state: Any) -> None:

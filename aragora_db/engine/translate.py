@@ -18,6 +18,7 @@ __all__ = ["translate_errors"]
 SQLSTATES: dict[str, type[errors.DatabaseError]] = {
     "23505": errors.UniqueViolation,
     "23503": errors.ForeignKeyViolation,
+    "23001": errors.ForeignKeyViolation,  # ON DELETE RESTRICT, from PostgreSQL 18
     "23514": errors.CheckViolation,
     "23502": errors.NotNullViolation,
     "25006": errors.ReadOnlyViolation,
@@ -54,6 +55,7 @@ def translate_errors(engine: Engine) -> None:
     """Make this engine raise the errors of `aragora_db.errors`; each keeps the driver's error as ``orig``."""
     event.listen(engine, "handle_error", _translate, retval=True)
     event.listen(engine, "commit", _commit_starts)
+    event.listen(engine, "rollback", _commit_is_over)
     event.listen(engine, "begin", _commit_is_over)
 
 
@@ -62,7 +64,7 @@ def _commit_starts(connection: Any) -> None:
 
 
 def _commit_is_over(connection: Any) -> None:
-    connection.info.pop("aragora_committing", None)
+    _info(connection).pop("aragora_committing", None)
 
 
 def _translate(context: ExceptionContext) -> BaseException | None:
@@ -71,7 +73,9 @@ def _translate(context: ExceptionContext) -> BaseException | None:
         return None
     lost = context.is_disconnect or _never_connected(context)
     if isinstance(original, sqlite3.Error):
-        kind = SQLITE_CODES.get(getattr(original, "sqlite_errorname", ""))
+        name = getattr(original, "sqlite_errorname", "")
+        # SQLITE_BUSY_RECOVERY and its like are kinds of SQLITE_BUSY.
+        kind = SQLITE_CODES.get(name) or SQLITE_CODES.get("_".join(name.split("_")[:2]))
     elif hasattr(original, "sqlstate"):
         sqlstate: str | None = getattr(original, "sqlstate", None)
         kind = SQLSTATES.get(sqlstate or "") or (errors.DatabaseUnavailable if lost else None)
@@ -79,8 +83,8 @@ def _translate(context: ExceptionContext) -> BaseException | None:
         return None
     if kind is errors.DatabaseUnavailable and _committing(context):
         kind = errors.CommitUnknown
-    if context.execution_context is not None and getattr(context.execution_context, "aragora_timed_out", False):
-        kind = errors.CommandTimeout if lost else errors.StatementTimeout
+    if lost and getattr(context.execution_context, "aragora_timed_out", False):
+        kind = errors.CommandTimeout
     return None if kind is None else _describe(kind, original)
 
 
@@ -90,8 +94,13 @@ def _never_connected(context: ExceptionContext) -> bool:
 
 def _committing(context: ExceptionContext) -> bool:
     connection = context.connection
-    # A lost connection is invalidated before we are asked; its info is still that of the record it came from.
-    return connection is not None and not connection.closed and bool(_info(connection).get("aragora_committing"))
+    # A statement is no COMMIT: it may be the BEGIN behind a pooler, over a connection that committed before.
+    return (
+        connection is not None
+        and context.statement is None
+        and not connection.closed
+        and bool(_info(connection).get("aragora_committing"))
+    )
 
 
 def _info(connection: Any) -> dict[str, Any]:
@@ -104,11 +113,17 @@ def _describe(kind: type[errors.DatabaseError], original: Any) -> errors.Databas
     # PostgreSQL's DETAIL and CONTEXT quote the row's values; the primary message names the objects only.
     message = (getattr(diag, "message_primary", None) or str(original)).strip().rstrip(".")
     error = kind(message, original)
-    error.constraint = getattr(diag, "constraint_name", None) or _sqlite_object(original, "CHECK constraint failed: ")
-    error.table = getattr(diag, "table_name", None)
+    error.constraint, error.table = getattr(diag, "constraint_name", None), getattr(diag, "table_name", None)
+    if isinstance(original, sqlite3.Error):
+        error.constraint, error.table = _sqlite_names(message)
     return error
 
 
-def _sqlite_object(original: Any, prefix: str) -> str | None:
-    text = str(original)
-    return text.removeprefix(prefix) if isinstance(original, sqlite3.Error) and text.startswith(prefix) else None
+def _sqlite_names(message: str) -> tuple[str | None, str | None]:
+    """Constraint and table, as far as SQLite tells them; it does so in the message only."""
+    kind, _, names = message.partition(" constraint failed: ")
+    if kind == "CHECK":
+        return names, None
+    if names.startswith("index "):
+        return names.removeprefix("index ").strip("'"), None
+    return None, names.partition(".")[0] or None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +39,7 @@ def create_revision(target: Target, message: str, *, reverses: str | None = None
         raise UsageError(f"there is no revision {reverses} to reverse; the newest is {scripts.head()}")
     stem = revision_id(message)
     config = alembic_config(target, reverses=reverses)
-    command.revision(config, message, autogenerate=autogenerate, rev_id=stem)
+    with redirect_stdout(sys.stderr):  # Alembic prints its progress; stdout is for the path
+        command.revision(config, message, autogenerate=autogenerate, rev_id=stem)
     scripts.chain.cache_clear()
     return scripts.script_location() / "versions" / f"{stem}.py"

@@ -15,7 +15,7 @@ from sqlalchemy import event
 from sqlalchemy.pool import NullPool
 
 from aragora_db.config import Settings
-from aragora_db.engine import Target, create_engine
+from aragora_db.engine import READ_ONLY_OPTIONS, Target, create_engine
 from aragora_db.engine.retry import delay
 from aragora_db.errors import AragoraDBError, LockTimeout, MigrationError, MigrationLocked
 from aragora_db.migrations import impl, naming, render, scripts  # noqa: F401 -- impl registers itself with Alembic # pyright: ignore[reportUnusedImport]
@@ -105,7 +105,7 @@ def _online(target: Target) -> None:
 
 
 def _read(engine: Engine) -> State:
-    with engine.connect() as connection:
+    with engine.execution_options(**READ_ONLY_OPTIONS).connect() as connection:
         return read_state(connection)
 
 
@@ -152,7 +152,8 @@ def _run_once(engine: Engine, before_each: Callable[[], None]) -> None:
         _configure(
             before_each,
             connection=connection,
-            render_as_batch=sqlite,
+            # Also on PostgreSQL, where a batch is a plain ALTER: what autogenerate writes must run on SQLite too.
+            render_as_batch=True,
             transactional_ddl=True,
             transaction_per_migration=not sqlite,
             **_options(),

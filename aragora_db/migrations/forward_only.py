@@ -27,10 +27,10 @@ class NoWayBack(ForwardOnlyError, CommandError):
     """`ForwardOnlyError` that Alembic's own command line prints as one line instead of a traceback."""
 
 
-def refusal(what: str, current: object) -> NoWayBack:
+def refusal(what: str, where: str) -> NoWayBack:
     """The error for an attempt to go back."""
     return NoWayBack(
-        f"{what}: the schema and its record only move forward, and this database is at {current or 'no revision'}. "
+        f"{what}: the schema and its record only move forward, and {where}. "
         "To undo a revision write a new one that reverses it (aragora-db revision -m TEXT --reverses REVISION, see "
         "docs/guide/migrations.md); to return to older data restore a backup"
     )
@@ -42,7 +42,7 @@ def no_way_back(name: str) -> Any:
     Alembic reads ``module.downgrade`` before it runs anything, also under an ``env.py`` that is not ours.
     """
     if name == "downgrade":
-        raise refusal("downgrade refused", "a later revision")
+        raise refusal("downgrade refused", "this revision was applied")
     raise AttributeError(name)
 
 
@@ -53,29 +53,30 @@ def only_forward(context: EnvironmentContext, before_each: Callable[[], None]) -
         context: configured already, so that its planning function can be read.
         before_each: called before each step, to make sure that the migration lock is still held.
 
-    Raises (when Alembic calls the wrapper, before any statement of a step):
-        NoWayBack: the steps, or the command, would not go forward.
+    Raises:
+        NoWayBack: the command, or (when Alembic calls the wrapper, before any statement of a step) its steps, would
+            not go forward.
     """
     migration_context = context.get_context()
     plan: Steps = migration_context.opts["fn"]
-    purge = getattr(migration_context, "purge", False)
+    if getattr(migration_context, "purge", False):
+        # Now, because Alembic deletes the version row before it asks for a plan.
+        raise refusal("stamp --purge refused", _where(migration_context.get_current_heads(), migration_context))
 
     def guarded(heads: Any, migration_context: MigrationContext) -> Iterable[Any]:
-        current = ", ".join(heads or ())
-        if purge:
-            raise refusal("stamp --purge refused", current)
+        where = _where(heads, migration_context)
         try:
             steps = list(plan(heads, migration_context))
         except NoWayBack:
-            raise refusal("downgrade refused", current) from None
+            raise refusal("downgrade refused", where) from None
         for step in steps:
             info: Any = step.info
             if info.is_stamp:
-                raise refusal("stamp refused, a stamped revision was never run", current)
+                raise refusal("stamp refused, a stamped revision was never run", where)
             if not info.is_upgrade:
-                raise refusal("downgrade refused", current)
+                raise refusal("downgrade refused", where)
         if not steps:
-            _refuse_target_behind(context, current)
+            _refuse_target_behind(context, heads, where)
         for step in steps:
             _on_record(step, before_each)
         return steps
@@ -83,17 +84,24 @@ def only_forward(context: EnvironmentContext, before_each: Callable[[], None]) -
     return guarded
 
 
-def _refuse_target_behind(context: EnvironmentContext, current: str | None) -> None:
+def _where(heads: Any, migration_context: MigrationContext) -> str:
+    """Where the database is; with ``--sql`` none is looked at."""
+    at = ", ".join(heads or ()) or "no revision"
+    return f"this SQL starts at {at}" if migration_context.as_sql else f"this database is at {at}"
+
+
+def _refuse_target_behind(context: EnvironmentContext, heads: Any, where: str) -> None:
     """Alembic takes ``upgrade`` to an older revision for "nothing to do"."""
     target = context.context_opts.get("destination_rev")
-    if target is None or (isinstance(target, str) and target in {"head", "heads", current}):
+    if target is None or target in ("head", "heads"):
         return
     try:
-        resolved = [script.revision for script in context.script.get_revisions(target)]
+        resolved = tuple(script.revision for script in context.script.get_revisions(target))
     except CommandError:
-        resolved = []
-    if resolved != [current]:
-        raise refusal(f"upgrade to {target} refused, it lies behind", current)
+        resolved = ()
+    if not heads or resolved != tuple(heads):
+        named = target if isinstance(target, str) else ", ".join(target)
+        raise refusal(f"going to {named} refused, it does not lie ahead", where)
 
 
 def _on_record(step: Any, before_each: Callable[[], None]) -> None:

@@ -57,9 +57,25 @@ def _immutable() -> Iterator[str]:
 def _no_way_back(stem: str) -> Iterator[str]:
     tree = ast.parse((scripts.script_location() / "versions" / f"{stem}.py").read_text())
     for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef) and node.name == "downgrade":
+        if "downgrade" in _bound(node):
             yield f"{stem} has a downgrade(): delete it, going back is a new revision"
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("aragora_db.models"):
+        if any(name.startswith("aragora_db.models") for name in _imported(node)):
             yield f"{stem} imports the models, which move on: use aragora_db.migrations.vocabulary"
     if not any(getattr(node, "asname", None) == "__getattr__" for node in ast.walk(tree)):
         yield f"{stem} lacks the import of no_way_back as __getattr__ (see script.py.mako)"
+
+
+def _bound(node: ast.AST) -> list[str | None]:
+    """Names that a piece of source gives to something."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return [node.name]
+    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+        return [node.id]
+    return [node.asname or node.name] if isinstance(node, ast.alias) else []
+
+
+def _imported(node: ast.AST) -> list[str]:
+    """Full names of what it imports."""
+    if isinstance(node, ast.Import):
+        return [each.name for each in node.names]
+    return [f"{node.module}.{each.name}" for each in node.names] if isinstance(node, ast.ImportFrom) else []

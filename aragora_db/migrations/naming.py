@@ -22,7 +22,10 @@ def revision_id(message: str) -> str:
     slug = re.sub(r"[^a-z0-9]+", "_", message.lower()).strip("_")[:60].rstrip("_")
     if not slug:
         raise UsageError("a revision needs a message with a letter or a digit in it: aragora-db revision -m TEXT")
-    stem = f"{datetime.now(UTC):%Y%m%d}_{slug}"
+    return _in_order(f"{datetime.now(UTC):%Y%m%d}_{slug}")
+
+
+def _in_order(stem: str) -> str:
     if scripts.chain() and stem <= scripts.head():
         raise UsageError(
             f"{stem} would sort before the newest revision, {scripts.head()}: choose a message that comes later in "
@@ -34,5 +37,5 @@ def revision_id(message: str) -> str:
 def name_by_date(_context: Any, _revision: Any, directives: Iterable[Any]) -> None:
     """Alembic's ``process_revision_directives``: the same ids for ``alembic revision -m TEXT``."""
     for directive in directives:
-        if not re.match(r"\d{8}_", directive.rev_id or ""):
-            directive.rev_id = revision_id(directive.message or "")
+        given = re.match(r"\d{8}_", directive.rev_id or "")
+        directive.rev_id = _in_order(directive.rev_id) if given else revision_id(directive.message or "")

@@ -47,4 +47,7 @@ def _server_default(value: Any) -> str | None:
         return "v.now()"
     if isinstance(value, False_ | True_):
         return "sa.false()" if isinstance(value, False_) else "sa.true()"
+    if isinstance(value, sa.TextClause):
+        # Alembic would put it in parentheses when it looks at SQLite, which is then another default on PostgreSQL.
+        return f"sa.text({value.text!r})"
     return None

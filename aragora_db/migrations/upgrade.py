@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.pool import NullPool
 
-from aragora_db.engine import Target, create_engine
+from aragora_db.engine import READ_ONLY_OPTIONS, Target, create_engine
+from aragora_db.errors import AragoraDBError, UsageError
 from aragora_db.migrations import scripts
 from aragora_db.migrations.state import State, Verdict, read_state
 
@@ -28,7 +31,7 @@ def migrate(target: Target, version: str = "head") -> list[str]:
         return []
     from alembic import command  # noqa: PLC0415 -- costs 80 ms, and most starts find nothing to do
 
-    with _one_at_a_time:
+    with _alembic():
         command.upgrade(alembic_config(target), version)
     known = {row.revision for row in before.history}
     return [row.revision for row in inspect_state(target).history if row.revision not in known]
@@ -40,7 +43,7 @@ def inspect_state(target: Target) -> State:
         return State(None)
     engine = create_engine(target, poolclass=NullPool)
     try:
-        with engine.connect() as connection:
+        with engine.execution_options(**READ_ONLY_OPTIONS).connect() as connection:
             return read_state(connection)
     finally:
         engine.dispose()
@@ -61,5 +64,19 @@ def print_sql(target: Target, version: str = "head") -> None:
     """Print the SQL of an upgrade from an empty PostgreSQL, or of ``FROM:TO``, to stdout, for ``psql``."""
     from alembic import command  # noqa: PLC0415 -- as above
 
-    with _one_at_a_time:
+    with _alembic():
         command.upgrade(alembic_config(target), version, sql=True)
+
+
+@contextmanager
+def _alembic() -> Generator[None]:
+    """One command at a time; what Alembic refuses, such as a revision that does not exist, is wrong use."""
+    from alembic.util import CommandError  # noqa: PLC0415 -- as above
+
+    with _one_at_a_time:
+        try:
+            yield
+        except CommandError as error:
+            if isinstance(error, AragoraDBError):
+                raise
+            raise UsageError(f"{str(error).rstrip('.')}; aragora-db status lists the revisions") from error

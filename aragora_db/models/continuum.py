@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
+from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.orm import Mapped, mapped_column
 
 from aragora_db.models.base import Base, Count, CreatedAt, Flag, JsonObject, SerialId, index, key, references
-from aragora_db.types import EnumText
+from aragora_db.types import KEY_BYTES, EnumText, Json
 
 __all__ = ["ContinuumMemory", "ContinuumMemoryArchive", "MetaLearningState", "Tier", "TierTransition"]
 
@@ -22,6 +23,27 @@ class Tier(StrEnum):
     MEDIUM = "medium"
     SLOW = "slow"
     GLACIAL = "glacial"
+
+
+class MemoryMetadata(Json):
+    """JSON whose ``tenant_id`` is indexed: text of at most `KEY_BYTES` bytes of UTF-8, or nothing.
+
+    A number or a list in its place would be found by PostgreSQL as text, and by SQLite as what it is.
+    """
+
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+        """Check the value, then its tenant."""
+        checked: Any = super().process_bind_param(value, dialect)
+        tenant = _tenant(checked)
+        if tenant is not None and not (isinstance(tenant, str) and len(tenant.encode()) <= KEY_BYTES):
+            raise self.refuse(value, f"a tenant_id that is text of at most {KEY_BYTES} bytes, because it is indexed")
+        return checked
+
+
+def _tenant(metadata: object) -> Any:
+    return cast("dict[str, Any]", metadata).get("tenant_id") if isinstance(metadata, dict) else None
 
 
 class ContinuumMemory(Base):
@@ -42,7 +64,7 @@ class ContinuumMemory(Base):
     last_promotion_at: Mapped[datetime | None]
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[CreatedAt]
-    metadata_: Mapped[JsonObject] = mapped_column("metadata")
+    metadata_: Mapped[JsonObject] = mapped_column("metadata", MemoryMetadata)
     expires_at: Mapped[datetime | None]
     red_line: Mapped[Flag]
     red_line_reason: Mapped[str] = mapped_column(default="", server_default=sa.text("''"))

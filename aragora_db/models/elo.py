@@ -40,9 +40,7 @@ class EloRating(Base):
         passive_deletes=True,
         back_populates="rating",
     )
-    domain_elos: AssociationProxy[dict[str, float]] = association_proxy(
-        "domain_ratings", "elo", creator=_rate_domain
-    )
+    domain_elos: AssociationProxy[dict[str, float]] = association_proxy("domain_ratings", "elo", creator=_rate_domain)
 
 
 index(

@@ -1,0 +1,1 @@
+"""Pure formulas and constants: numbers in, numbers out, no SQL and no I/O."""

@@ -1,0 +1,1 @@
+"""Statements and expressions that need two forms, one per dialect, under one name."""
