@@ -207,7 +207,7 @@ class Database:
         from aragora_db.migrations.upgrade import migrate  # noqa: PLC0415 -- imports alembic
 
         self._keep_memory()
-        applied = migrate(self._target, version)
+        applied = migrate(self._target, version, self._writer_and_reader()[1])
         self._ready = False
         return applied
 

@@ -177,7 +177,7 @@ class Integer(_Guarded[int]):
         if isinstance(value, bool):
             raise self.refuse(value, "a whole number")
         try:
-            number = operator.index(value)
+            number = int(operator.index(value))  # an IntEnum's index is itself, and drivers go by exact type
         except TypeError:
             raise self.refuse(value, "a whole number") from None
         if not json_text.INT64_MIN <= number <= json_text.INT64_MAX:
@@ -246,12 +246,12 @@ class UtcDateTime(_Guarded[datetime]):
         """Check that the instant is known and bring it to UTC."""
         if value is None:
             return None
-        if not isinstance(value, datetime) or value.utcoffset() is None:
-            raise self.refuse(value, "a datetime with a time zone, such as datetime.now(UTC)")
         try:
-            instant = value.astimezone(UTC)
+            instant = value.astimezone(UTC) if isinstance(value, datetime) and value.utcoffset() is not None else None
         except OverflowError:
             raise self.refuse(value, "an instant from year 1 to year 9999 in UTC") from None
+        if instant is None:
+            raise self.refuse(value, "a datetime with a time zone, such as datetime.now(UTC)")
         return instant.isoformat(" ", "microseconds") if dialect.name == "sqlite" else instant
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002 -- told by type
@@ -317,11 +317,14 @@ CheckKind = Literal["boolean", "json", "utc"]
 _CONDITIONS: dict[CheckKind, str] = {
     "boolean": "{0} IN (0, 1)",
     "json": "{0} IS NULL OR json_valid({0})",  # json_valid(NULL) is 0 before SQLite 3.45
-    # SQLite's own reading of the first 19 characters must give them back, which refuses a 30th of February. The
-    # fraction stays out of that because strftime() would round it to milliseconds.
+    # GLOB fixes the form. "+0 days" makes SQLite count the date out, so that a 30th of February or 24:00 comes back as
+    # another day; IS, because a month 13 comes back as NULL, which a CHECK would let through. The fraction stays out of
+    # that: strftime() would round it to milliseconds. PostgreSQL has no year 0.
     "utc": (
-        "strftime('%Y-%m-%d %H:%M:%S', substr({0}, 1, 19)) = substr({0}, 1, 19)"
-        " AND substr({0}, 20) GLOB '.[0-9][0-9][0-9][0-9][0-9][0-9]+00:00'"
+        "{0} GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9] [0-9][0-9]:[0-9][0-9]:[0-9][0-9]"
+        ".[0-9][0-9][0-9][0-9][0-9][0-9]+00:00'"
+        " AND {0} >= '0001'"
+        " AND strftime('%Y-%m-%d %H:%M:%S', substr({0}, 1, 19), '+0 days') IS substr({0}, 1, 19)"
     ),
 }
 

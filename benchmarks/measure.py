@@ -34,12 +34,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Result:
-    """A benchmark: its rows, the highest ratio that it should have, and what a reader has to know."""
+    """A benchmark: its rows, and what a reader has to know, such as the bar it is held to."""
 
     name: str
     title: str
     rows: tuple[Row, ...]
-    bar: float | None = None
     notes: tuple[str, ...] = ()
 
     def markdown(self) -> str:
@@ -50,7 +49,7 @@ class Result:
             low, middle, high = (f"{1000 * value:.2f}" for value in (min(row.seconds), row.median, max(row.seconds)))
             ratio = "1" if row.ratio is None else f"{row.ratio:.2f}"
             lines.append(f"| {row.name} | {len(row.seconds)} | {low} | {middle} | {high} | {ratio} |")
-        lines += ["", *([f"Bar: {self.bar:g} or less.", ""] if self.bar is not None else []), *self.notes]
+        lines += ["", *self.notes]
         return "\n".join(lines).rstrip() + "\n"
 
 

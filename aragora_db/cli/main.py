@@ -36,8 +36,7 @@ def _run(arguments: list[str]) -> int:
         stderr.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        stderr.print("interrupted; nothing is half done, run the same command to go on")
-        return INTERRUPTED
+        code = INTERRUPTED
     except Exception as error:  # noqa: BLE001 -- the last one to catch it
         # Typer's own errors show themselves; their base class moved with Typer 0.29 and is exported by neither.
         show = getattr(error, "show", None)
@@ -45,6 +44,8 @@ def _run(arguments: list[str]) -> int:
             return _report(error)
         show()
         return WRONG_USE
+    if code == INTERRUPTED:  # which is also what Typer makes of Ctrl-C
+        stderr.print("interrupted; nothing is half done, run the same command to go on")
     return code if isinstance(code, int) else 0
 
 

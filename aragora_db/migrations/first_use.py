@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy.pool import NullPool
 
 from aragora_db.engine import READ_ONLY_OPTIONS, create_engine
+from aragora_db.errors import LockTimeout, MigrationLocked
 from aragora_db.migrations.lock import advisory_lock
 from aragora_db.migrations.state import State, Verdict, read_state
 
@@ -23,7 +24,7 @@ def prepare(engine: Engine, target: Target) -> None:
 
     Raises:
         SchemaBehind, SchemaAhead, SchemaDiverged: the schema is not this version's.
-        MigrationLocked, LockTimeout: another process was migrating all the time that we may wait.
+        MigrationLocked: another process was migrating all the time that we may wait.
     """
     state = _look(engine)
     may = target.settings.auto_migrate
@@ -57,5 +58,7 @@ def _look_under_the_lock(target: Target) -> State:
                 return _look(engine)
         with engine.connect() as connection:  # BEGIN IMMEDIATE
             return read_state(connection)
+    except LockTimeout as error:
+        raise MigrationLocked(f"another process kept writing to {target.dsn.masked}, waited {wait:g} s") from error
     finally:
         engine.dispose()

@@ -16,6 +16,7 @@ from aragora_db.migrations.state import State, Verdict, read_state
 
 if TYPE_CHECKING:
     from alembic.config import Config
+    from sqlalchemy import Engine
 
 __all__ = ["alembic_config", "inspect_state", "migrate", "print_sql"]
 
@@ -23,9 +24,15 @@ __all__ = ["alembic_config", "inspect_state", "migrate", "print_sql"]
 _one_at_a_time = threading.Lock()
 
 
-def migrate(target: Target, version: str = "head") -> list[str]:
-    """Apply pending revisions up to ``version``; see `aragora_db.Database.migrate`."""
-    before = inspect_state(target)
+def migrate(target: Target, version: str = "head", reader: Engine | None = None) -> list[str]:
+    """Apply pending revisions up to ``version``; see `aragora_db.Database.migrate`.
+
+    Args:
+        target: the database.
+        version: the last revision to apply.
+        reader: an engine for the first look, which at head is the only one; a pool that is warm saves a connection.
+    """
+    before = inspect_state(target, reader)
     before.raise_if_unknown()
     if version in {"head", "heads"} and before.verdict is Verdict.AT_HEAD:
         return []
@@ -37,16 +44,17 @@ def migrate(target: Target, version: str = "head") -> list[str]:
     return [row.revision for row in inspect_state(target).history if row.revision not in known]
 
 
-def inspect_state(target: Target) -> State:
-    """Read the state on a connection of its own; a SQLite file that does not exist is empty, and is not made."""
+def inspect_state(target: Target, reader: Engine | None = None) -> State:
+    """Read the state, by default on a connection of its own. A missing SQLite file is empty, and is not made."""
     if target.missing_file:
         return State(None)
-    engine = create_engine(target, poolclass=NullPool)
+    engine = reader or create_engine(target, poolclass=NullPool).execution_options(**READ_ONLY_OPTIONS)
     try:
-        with engine.execution_options(**READ_ONLY_OPTIONS).connect() as connection:
+        with engine.connect() as connection:
             return read_state(connection)
     finally:
-        engine.dispose()
+        if reader is None:
+            engine.dispose()
 
 
 def alembic_config(target: Target, **attributes: Any) -> Config:
@@ -79,4 +87,5 @@ def _alembic() -> Generator[None]:
         except CommandError as error:
             if isinstance(error, AragoraDBError):
                 raise
-            raise UsageError(f"{str(error).rstrip('.')}; aragora-db status lists the revisions") from error
+            advice = "aragora-db status lists the revisions, and a range FROM:TO goes with --sql"
+            raise UsageError(f"{str(error).rstrip('.')}; {advice}") from error

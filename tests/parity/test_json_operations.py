@@ -85,7 +85,7 @@ def ask(scratch):
 
 
 def test_values(ask):
-    """A field read as a type has that type; what is missing is None. (A field that is a boolean: `as_boolean()`.)"""
+    """A field read as a type has that type (a boolean through `as_boolean()` only); what is missing is None."""
     found = [ask(sa.select(expression)) for expression, _ in VALUES]
     assert found == [expected for _, expected in VALUES]
     assert [type(value) for value in found] == [type(expected) for _, expected in VALUES]

@@ -1,0 +1,220 @@
+"""After os.fork parent and child have connections of their own, whatever the parent was doing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pickle
+import sqlite3
+import threading
+import traceback
+
+import pytest
+from sqlalchemy import text
+
+from aragora_db import database as database_module
+from aragora_db.database import Database, get_database
+from aragora_db.models import EloRating
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks on Windows")
+
+PID = text("SELECT pg_backend_pid()")
+
+
+def _in_child(work):
+    """Run ``work`` in a forked child, and return its result or raise its error here."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        # Nothing of pytest may run in the child: no finaliser, no second report.
+        try:
+            answer = ("result", work())
+        except BaseException:  # noqa: BLE001 -- it is reported, below
+            answer = ("error", traceback.format_exc())
+        os.write(writer, pickle.dumps(answer))
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as answer:
+        kind, value = pickle.loads(answer.read())  # noqa: S301 -- our own bytes
+    os.waitpid(child, 0)
+    assert kind == "result", value
+    return value
+
+
+def _add(name):
+    return lambda session: session.add(EloRating(agent_name=name))
+
+
+def _names(session):
+    return sorted(session.scalars(text("SELECT agent_name FROM elo_ratings")))
+
+
+@pytest.fixture
+def warm(dialect, fresh_databases):
+    """A database with an idle connection in its pool."""
+    database = Database(fresh_databases.url(dialect))
+    database.transact(_add("parent"))
+    yield database
+    database.close()
+
+
+def test_both_go_on(warm):
+    """gunicorn with preload: the application is imported, and used, before the workers are forked."""
+
+    def child():
+        warm.transact(_add("child"))
+        return warm.transact(_names)
+
+    assert _in_child(child) == ["child", "parent"]
+    warm.transact(_add("parent again"))
+    assert warm.transact(_names) == ["child", "parent", "parent again"]
+
+
+def test_no_shared_backend(fresh_databases):
+    """Two processes on one socket read each other's answers: rows of one user shown to another."""
+    database = Database(fresh_databases.url("postgresql"))
+    before = database.transact(lambda session: session.scalar(PID))
+    in_child = _in_child(lambda: database.transact(lambda session: session.scalar(PID)))
+    assert in_child != before
+    # The child's end did not close it either.
+    assert database.transact(lambda session: session.scalar(PID)) == before
+    database.close()
+
+
+def test_close_in_the_child_leaves_the_parent_alone(fresh_databases):
+    """A worker that shuts down politely must not say goodbye in its parent's name."""
+    database = Database(fresh_databases.url("postgresql"))
+    before = database.transact(lambda session: session.scalar(PID))
+    _in_child(database.close)
+    assert database.transact(lambda session: session.scalar(PID)) == before
+    database.close()
+
+
+def test_an_async_engine_in_the_child(fresh_databases, dialect):
+    """The parent's loop and its connections are of no use to the child, and not the child's to close."""
+    database = Database(fresh_databases.url(dialect))
+
+    async def names():
+        found = await database.transact_async(_names)
+        await database._loop_engines.dispose_current()
+        return found
+
+    async def main():
+        await database.transact_async(_add("parent"))
+        loop = asyncio.get_running_loop()
+        found = await loop.run_in_executor(None, lambda: _in_child(lambda: (asyncio.run(names()), database.close())))
+        await database.transact_async(_add("parent again"))
+        return found[0], await database.transact_async(_names)
+
+    assert asyncio.run(main()) == (["parent"], ["parent", "parent again"])
+    database.close()
+
+
+def test_a_childs_commits_outlive_the_parents_connections(fresh_databases):
+    """SQLite believes that the child still holds the parent's locks: the WAL was removed under its later commits."""
+    database = Database(fresh_databases.url("sqlite"))
+    database.transact(_add("parent"))
+    closed, done = os.pipe(), os.pipe()
+
+    def child():
+        database.transact(_add("before"))
+        os.write(done[1], b"x")
+        os.read(closed[0], 1)
+        database.transact(_add("after"))
+
+    def close_meanwhile():
+        os.read(done[0], 1)
+        database.close()
+        os.write(closed[1], b"x")
+
+    thread = threading.Thread(target=close_meanwhile)
+    thread.start()
+    _in_child(child)
+    thread.join(60)
+    with sqlite3.connect(database.dsn.path) as plain:
+        names = [name for (name,) in plain.execute("SELECT agent_name FROM elo_ratings ORDER BY 1")]
+    plain.close()
+    assert names == ["after", "before", "parent"]
+    for descriptor in (*closed, *done):
+        os.close(descriptor)
+
+
+@pytest.fixture
+def held():
+    """Hold locks in another thread until the test is over, as a busy thread of the parent would."""
+    over, threads = threading.Event(), []
+
+    def hold(*contexts):
+        ready = threading.Event()
+
+        def run():
+            for context in contexts:
+                context.__enter__()
+            ready.set()
+            over.wait(60)
+            for context in contexts:
+                context.__exit__(None, None, None)
+
+        threads.append(threading.Thread(target=run))
+        threads[-1].start()
+        assert ready.wait(60)
+
+    yield hold
+    over.set()
+    for thread in threads:
+        thread.join(60)
+
+
+def test_fork_while_another_thread_holds_a_connection(warm, held):
+    """The child has no such thread: a pool that waits for it would wait for ever."""
+    held(warm.engine.pool._overflow_lock, warm.engine.pool._pool.mutex)
+    assert _in_child(lambda: warm.transact(_names, read_only=True)) == ["parent"]
+
+
+def test_fork_while_another_thread_prepares(fresh_databases, dialect, held):
+    """As above, for the lock of the first use."""
+    database = Database(fresh_databases.url(dialect))
+    held(database._lock)
+    assert _in_child(lambda: database.transact(_names)) == []
+
+
+def test_fork_while_another_thread_gets_the_database(tmp_path, monkeypatch, held):
+    """As above, for the lock of `get_database`."""
+    monkeypatch.setattr(database_module, "_database", None)
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/x.db")
+    held(database_module._database_lock)
+    assert _in_child(lambda: get_database().health_check()) is True
+
+
+def test_fork_while_another_thread_migrates(fresh_databases, dialect, held):
+    """As above, for the lock around Alembic."""
+    from aragora_db.migrations import upgrade
+
+    database = Database(fresh_databases.url(dialect, migrated=False))
+    held(upgrade._one_at_a_time)
+    assert len(_in_child(database.migrate)) > 1
+
+
+def test_fork_while_another_thread_writes(fresh_databases, dialect, held):
+    """The parent's open transaction is the parent's: the child neither ends it nor is stuck behind its own memory of it."""
+    database = Database(fresh_databases.url(dialect))
+    database.transact(_add("parent"))
+    held(database.engine.connect())
+    assert _in_child(lambda: database.transact(_names, read_only=True)) == ["parent"]
+    database.transact(_add("parent again"))
+
+
+def test_the_watchdog_works_in_the_child(fresh_databases):
+    """Threads do not survive a fork, and the client's timer is one."""
+    from aragora_db.engine import watchdog
+
+    database = Database(fresh_databases.url("postgresql"))
+    database.transact(_names)
+    rang = threading.Event()
+
+    def child():
+        watchdog.watch(0.0, rang.set)
+        return rang.wait(60)
+
+    assert _in_child(child)
+    database.close()

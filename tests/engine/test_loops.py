@@ -1,0 +1,189 @@
+"""Async engines belong to one event loop each."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import subprocess
+import sys
+import threading
+import warnings
+
+import pytest
+from sqlalchemy import text
+
+from aragora_db.database import Database
+from aragora_db.errors import UsageError
+from aragora_db.models import EloRating
+from aragora_db.testing.engines import ENGINES
+
+
+def pytest_generate_tests(metafunc):
+    """Once for each async driver."""
+    metafunc.parametrize("async_case", [case for case in ENGINES if case.is_async], ids=str)
+
+
+@pytest.fixture
+def opened(async_case, fresh_databases):
+    """A database that its test closes."""
+    return Database(fresh_databases.url(async_case.dialect))
+
+
+def _add(session):
+    session.add(EloRating(agent_name=f"agent {session.query(EloRating).count()}"))
+
+
+def _count(session):
+    return session.query(EloRating).count()
+
+
+def _connections(database, observe):
+    """How many connections the server counts for this database, but for ours."""
+    other = observe(database.dsn.conninfo())
+    count = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    return lambda: other.execute(count).fetchone()[0]
+
+
+def test_several_loops_in_a_row(opened):
+    """A script that calls asyncio.run twice met "attached to a different loop" at the second."""
+    engines = []
+
+    async def main():
+        engines.append(opened.async_engine)
+        await opened.transact_async(_add)
+        assert opened.async_engine is engines[-1]
+
+    for _ in range(3):
+        asyncio.run(main())
+    assert len({id(engine) for engine in engines}) == 3
+    assert opened.transact(_count) == 3
+    opened.close()
+
+
+def test_loops_side_by_side(opened):
+    """Threads with an event loop each, as in a server with workers."""
+    opened.ensure_ready()
+    failures = []
+
+    async def main():
+        for _ in range(5):
+            await opened.transact_async(lambda session: session.execute(text("SELECT 1")))
+        await opened._loop_engines.dispose_current()
+
+    def run():
+        try:
+            asyncio.run(main())
+        except BaseException as error:
+            failures.append(error)
+            raise
+
+    threads = [threading.Thread(target=run) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not failures
+    opened.close()
+
+
+def test_no_loop_is_a_mistake(opened):
+    """Without a message of its own this is a RuntimeError from the middle of asyncio."""
+    with pytest.raises(UsageError, match="running event loop"):
+        _ = opened.async_engine
+    opened.close()
+
+
+@pytest.mark.parametrize("collect", [False, True], ids=["loop kept", "loop collected"])
+def test_a_loop_that_was_not_cleaned_up(opened, async_case, observe, eventually, collect):
+    """asyncio.run without aclose: the next loop, or close(), gives the connections back, without a warning."""
+    kept = []
+
+    async def main():
+        kept.append(asyncio.get_running_loop())
+        await opened.transact_async(_add)
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(3):
+            asyncio.run(main())
+            if collect:
+                kept.clear()
+                gc.collect()
+        if async_case.server:
+            count = _connections(opened, observe)
+            # The first use is sync: one connection of that pool, and one of the last loop's.
+            eventually(lambda: count() <= 2, "the connections of the loops before are closed")
+        opened.close()
+        if async_case.server:
+            eventually(lambda: count() == 0, "every connection is closed")
+        gc.collect()
+    assert [str(warning.message) for warning in caught] == []
+
+
+def test_aclose_closes_everything(opened, async_case, observe, eventually):
+    """After it the server has forgotten us, and a later use opens a new pool."""
+
+    async def main():
+        await asyncio.gather(*(opened.transact_async(_count) for _ in range(5)))
+        await opened.aclose()
+
+    asyncio.run(main())
+    if async_case.server:
+        count = _connections(opened, observe)
+        eventually(lambda: count() == 0, "every connection is closed")
+    asyncio.run(main())
+
+
+def test_close_from_a_thread_without_a_loop(opened, async_case):
+    """A test's teardown, or atexit, has no loop to await in, and makes none that nobody closes."""
+
+    async def main():
+        await opened.transact_async(_count)
+
+    thread = threading.Thread(target=lambda: asyncio.run(main()))
+    thread.start()
+    thread.join(60)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        opened.close()
+        gc.collect()
+    assert [str(warning.message) for warning in caught] == []
+
+
+SCRIPT = """
+import asyncio, sys
+from aragora_db import Database
+from aragora_db.models import EloRating
+
+db = Database(sys.argv[1])
+
+async def main():
+    async with db.async_session() as session:
+        session.add(EloRating(agent_name="claude"))
+    {goodbye}
+
+asyncio.run(main())
+{end}
+print("done")
+"""
+
+
+@pytest.mark.parametrize(
+    ("goodbye", "end"),
+    [("await db.aclose()", ""), ("", "db.close()"), ("", "")],
+    ids=["aclose", "close", "neither"],
+)
+def test_a_script_ends(async_case, fresh_databases, goodbye, end):
+    """A driver's thread that nobody stops keeps a script from ending; a warning at its end frightens people."""
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-c", SCRIPT.format(goodbye=goodbye, end=end), fresh_databases.url(async_case.dialect)],
+        env={name: value for name, value in os.environ.items() if not name.startswith("ARAGORA_DB")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ran.returncode, ran.stdout) == (0, "done\n"), ran.stderr
+    if goodbye or end:
+        assert ran.stderr == ""
