@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -69,9 +70,8 @@ def migrate(
         print_sql(target, version)
         return
     show_progress()
-    database = Database(target.settings)
-    applied = database.migrate(version)
-    database.close()
+    with closing(Database(target.settings)) as database:
+        applied = database.migrate(version)
     if json:
         print_json({"version": 1, "applied": applied})
     else:

@@ -24,3 +24,5 @@ def show_progress() -> None:
     logger = logging.getLogger("aragora_db")
     logger.handlers[:] = [logging.StreamHandler()]
     logger.setLevel(logging.INFO)
+    # SQLAlchemy's pools log under the name of our subclass; that one is disposed of is no progress.
+    logging.getLogger("aragora_db.engine").setLevel(logging.WARNING)

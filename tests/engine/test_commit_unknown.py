@@ -32,7 +32,9 @@ def _insert(runs):
 
 
 def _names(database):
-    return database.run(lambda session: session.scalars(text("SELECT agent_name FROM elo_ratings")).all(), read_only=True)
+    return database.run(
+        lambda session: session.scalars(text("SELECT agent_name FROM elo_ratings")).all(), read_only=True
+    )
 
 
 def _with_session(database, work):

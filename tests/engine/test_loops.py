@@ -177,7 +177,14 @@ print("done")
 def test_a_script_ends(async_case, fresh_databases, goodbye, end):
     """A driver's thread that nobody stops keeps a script from ending; a warning at its end frightens people."""
     ran = subprocess.run(
-        [sys.executable, "-W", "error", "-c", SCRIPT.format(goodbye=goodbye, end=end), fresh_databases.url(async_case.dialect)],
+        [
+            sys.executable,
+            "-W",
+            "error",
+            "-c",
+            SCRIPT.format(goodbye=goodbye, end=end),
+            fresh_databases.url(async_case.dialect),
+        ],
         env={name: value for name, value in os.environ.items() if not name.startswith("ARAGORA_DB")},
         capture_output=True,
         text=True,

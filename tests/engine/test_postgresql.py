@@ -30,7 +30,12 @@ def url(fresh_databases):
 def test_a_session_starts_with_our_settings(server_case, url, open_database, show):
     """Without them a runaway query or a forgotten transaction stays until somebody finds it, in local time."""
     database = open_database(
-        server_case, url, statement_timeout=7, command_timeout=9, idle_in_transaction_timeout=11, application_name="ours"
+        server_case,
+        url,
+        statement_timeout=7,
+        command_timeout=9,
+        idle_in_transaction_timeout=11,
+        application_name="ours",
     )
     shown = {
         name: show(database, name)

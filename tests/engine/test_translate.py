@@ -34,7 +34,9 @@ BROKEN = {
     ),
     "check": (
         lambda session: session.execute(
-            text("INSERT INTO consensus (id, topic, topic_hash, conclusion, strength, data) VALUES (:a, :a, :a, :a, :a, '{}')"),
+            text(
+                "INSERT INTO consensus (id, topic, topic_hash, conclusion, strength, data) VALUES (:a, :a, :a, :a, :a, '{}')"
+            ),
             {"a": SECRET},
         ),
         errors.CheckViolation,
@@ -177,7 +179,9 @@ PASSWORD = "p@ss/w:rd%?#&=1"
 def _elsewhere(url, **changes):
     parts = urlsplit(url)
     values = {"user": parts.username, "host": parts.hostname, "port": parts.port, "name": parts.path[1:]} | changes
-    return f"postgresql://{values['user']}:{quote(PASSWORD, safe='')}@{values['host']}:{values['port']}/{values['name']}"
+    return (
+        f"postgresql://{values['user']}:{quote(PASSWORD, safe='')}@{values['host']}:{values['port']}/{values['name']}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -195,9 +199,7 @@ def test_a_server_that_cannot_be_reached(server_case, fresh_databases, open_data
     """The message goes to logs and terminals: it names the server, and never the password."""
     if "port" in changes:
         changes = {"port": free_port()}
-    database = open_database(
-        server_case, _elsewhere(fresh_databases.url("postgresql"), **changes), connect_timeout=5
-    )
+    database = open_database(server_case, _elsewhere(fresh_databases.url("postgresql"), **changes), connect_timeout=5)
     with pytest.raises(errors.DatabaseUnavailable, match=says) as caught:
         database.run(lambda _: None, attempts=1)
     assert isinstance(caught.value, sa_exc.OperationalError)

@@ -30,7 +30,7 @@ def empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def loggers_as_before() -> Iterator[None]:
     """Both command lines set up logging for a process that ends soon; here it goes on."""
-    loggers = [logging.getLogger(name) for name in ("", "alembic", "aragora_db")]
+    loggers = [logging.getLogger(name) for name in ("", "alembic", "aragora_db", "aragora_db.engine")]
     before = [(logger.level, logger.handlers[:]) for logger in loggers]
     yield
     for logger, (level, handlers) in zip(loggers, before, strict=True):

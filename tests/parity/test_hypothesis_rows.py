@@ -102,7 +102,10 @@ def _rows(draw: Any, samples: Any) -> tuple[type[Base], dict[str, Any]]:
     for name in draw(st.lists(st.sampled_from(sorted(columns)), max_size=3, unique=True)):
         values = _right(columns[name], samples) | HORRORS
         # The session looks a key up before it binds it: a list there is a TypeError of Python's.
-        row[name] = draw(values.filter(_hashable) if columns[name].primary_key else values)
+        value = draw(values.filter(_hashable) if columns[name].primary_key else values)
+        # None asks for the default, and two clocks never say the same.
+        if value is not None or columns[name].server_default is None:
+            row[name] = value
     return model, row
 
 
