@@ -95,7 +95,7 @@ def _online(target: Target) -> None:
             return
         state.raise_if_unknown()
         # Looked up without a lock: replicas that start at head do not queue behind each other.
-        if state.verdict is Verdict.AT_HEAD and _destination() in _HEAD:
+        if state.verdict is Verdict.AT_HEAD and _destination() in _HEAD and _command() == "upgrade":
             return
         _upgrade = {"sqlite": _upgrade_sqlite, "postgresql": _upgrade_postgresql}[target.dsn.backend]
         _upgrade(engine, target)
@@ -113,6 +113,11 @@ def _environment() -> EnvironmentContext:
     """The object behind Alembic's ``context`` module, which hands on its methods but not ``context_opts``."""
     environment: EnvironmentContext = vars(context)["_proxy"]
     return environment
+
+
+def _command() -> str:
+    """Alembic names the function that plans a command's steps like the command."""
+    return str(_environment().context_opts["fn"].__name__)
 
 
 def _destination() -> Any:

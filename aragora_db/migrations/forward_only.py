@@ -65,6 +65,8 @@ def only_forward(context: EnvironmentContext, before_each: Callable[[], None]) -
 
     def guarded(heads: Any, migration_context: MigrationContext) -> Iterable[Any]:
         where = _where(heads, migration_context)
+        if plan.__name__ == "downgrade":  # also one that would find nothing to do
+            raise refusal("downgrade refused", where)
         try:
             steps = list(plan(heads, migration_context))
         except NoWayBack:

@@ -81,7 +81,7 @@ class State:
     def verdict(self) -> Verdict:
         """Empty, unversioned, at head, behind, ahead or diverged."""
         if self.current is None:
-            return Verdict.UNVERSIONED if self.tables - {SchemaHistory.__tablename__} else Verdict.EMPTY
+            return Verdict.UNVERSIONED if self.tables else Verdict.EMPTY
         known = self.current in scripts.chain() and all(row.revision in scripts.chain() for row in self.history)
         if known:
             return Verdict.BEHIND if self.pending else Verdict.AT_HEAD

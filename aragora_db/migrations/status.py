@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.pool import NullPool
 
 from aragora_db.engine import create_engine
+from aragora_db.engine.sqlite import READ_ONLY
 from aragora_db.migrations import scripts
 from aragora_db.migrations.catalogue import Difference, compare
 from aragora_db.migrations.state import State, Verdict, read_state
@@ -66,7 +67,9 @@ def status(target: Target) -> Status:
         return Status(target.dsn.backend, target.dsn.masked, State(None), ())
     engine = create_engine(target, poolclass=NullPool)
     try:
-        with engine.connect() as connection:
+        # Read-only on SQLite, where a look must not wait for a writer; on PostgreSQL the comparison builds temporary
+        # tables in its transaction.
+        with engine.execution_options(**{READ_ONLY: True}).connect() as connection:
             state = read_state(connection)
             # Behind or ahead, differences are what one expects; naming them would bury the verdict.
             differences = drift(connection) if state.verdict is Verdict.AT_HEAD else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -89,3 +90,13 @@ def _alembic() -> Generator[None]:
                 raise
             advice = "aragora-db status lists the revisions, and a range FROM:TO goes with --sql"
             raise UsageError(f"{str(error).rstrip('.')}; {advice}") from error
+
+
+def _in_child() -> None:
+    """Another thread of the parent may have held the lock when it forked."""
+    global _one_at_a_time  # noqa: PLW0603 -- one per process is the point
+    _one_at_a_time = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+    os.register_at_fork(after_in_child=_in_child)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import pickle
+import select
+import signal
 import sqlite3
 import threading
 import traceback
@@ -17,6 +19,8 @@ from aragora_db.database import Database, get_database
 from aragora_db.models import EloRating
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks on Windows")
+
+HANG_SECONDS = 60.0
 
 PID = text("SELECT pg_backend_pid()")
 
@@ -35,8 +39,12 @@ def _in_child(work):
         os._exit(0)
     os.close(writer)
     with os.fdopen(reader, "rb") as answer:
-        kind, value = pickle.loads(answer.read())  # noqa: S301 -- our own bytes
+        if not select.select([answer], [], [], HANG_SECONDS)[0]:
+            os.kill(child, signal.SIGKILL)
+        said = answer.read()
     os.waitpid(child, 0)
+    assert said, "the child hung"
+    kind, value = pickle.loads(said)  # noqa: S301 -- our own bytes
     assert kind == "result", value
     return value
 

@@ -161,7 +161,7 @@ BACKWARD = [
     process(f"downgrade {HEAD}:{OLD} --sql", "sqlite"),
     process(f"stamp {OLD}", "postgresql"),
     process(f"upgrade {OLD}", "sqlite"),
-    *(typed(f"downgrade {to}") for to in ("-1", "base", OLD, f"{HEAD}-2", "-3")),
+    *(typed(f"downgrade {to}") for to in ("-1", "base", OLD, f"{HEAD}-2", "-3", "head")),
     *(typed(f"-x {argument} downgrade -1") for argument in ("force=1", "adopt=true")),
     *(typed(f"downgrade {span} --sql") for span in (f"{HEAD}:{OLD}", f"{HEAD}:base", "head:-1")),
     *(typed(f"stamp {to}") for to in (OLD, "base", FIRST, f"{BEFORE} --purge", "head --purge", "base --purge")),

@@ -193,7 +193,7 @@ CHAIN = scripts.chain()
     ("state", "verdict", "last_common", "pending"),
     [
         (State(None), Verdict.EMPTY, None, len(CHAIN)),
-        (State(None, (), frozenset({"schema_history"})), Verdict.EMPTY, None, len(CHAIN)),
+        (State(None, (), frozenset({"schema_history"})), Verdict.UNVERSIONED, None, len(CHAIN)),
         (State(None, (), frozenset({"debates"})), Verdict.UNVERSIONED, None, len(CHAIN)),
         (State(HEAD, applied(*CHAIN)), Verdict.AT_HEAD, HEAD, 0),
         (State(CHAIN[3], applied(*CHAIN[:4])), Verdict.BEHIND, CHAIN[3], len(CHAIN) - 4),
