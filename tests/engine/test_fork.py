@@ -10,6 +10,7 @@ import signal
 import sqlite3
 import threading
 import traceback
+from contextlib import ExitStack
 
 import pytest
 from sqlalchemy import text
@@ -58,12 +59,24 @@ def _names(session):
 
 
 @pytest.fixture
-def warm(dialect, fresh_databases):
+def opened(fresh_databases):
+    """Opens new databases, and closes them after the test."""
+    with ExitStack() as stack:
+
+        def make(dialect, **options):
+            database = Database(fresh_databases.url(dialect, **options))
+            stack.callback(database.close)
+            return database
+
+        yield make
+
+
+@pytest.fixture
+def warm(dialect, opened):
     """A database with an idle connection in its pool."""
-    database = Database(fresh_databases.url(dialect))
+    database = opened(dialect)
     database.transact(_add("parent"))
-    yield database
-    database.close()
+    return database
 
 
 def test_both_go_on(warm):
@@ -78,29 +91,27 @@ def test_both_go_on(warm):
     assert warm.transact(_names) == ["child", "parent", "parent again"]
 
 
-def test_no_shared_backend(fresh_databases):
+def test_no_shared_backend(opened):
     """Two processes on one socket read each other's answers: rows of one user shown to another."""
-    database = Database(fresh_databases.url("postgresql"))
+    database = opened("postgresql")
     before = database.transact(lambda session: session.scalar(PID))
     in_child = _in_child(lambda: database.transact(lambda session: session.scalar(PID)))
     assert in_child != before
     # The child's end did not close it either.
     assert database.transact(lambda session: session.scalar(PID)) == before
-    database.close()
 
 
-def test_close_in_the_child_leaves_the_parent_alone(fresh_databases):
+def test_close_in_the_child_leaves_the_parent_alone(opened):
     """A worker that shuts down politely must not say goodbye in its parent's name."""
-    database = Database(fresh_databases.url("postgresql"))
+    database = opened("postgresql")
     before = database.transact(lambda session: session.scalar(PID))
     _in_child(database.close)
     assert database.transact(lambda session: session.scalar(PID)) == before
-    database.close()
 
 
-def test_an_async_engine_in_the_child(fresh_databases, dialect):
+def test_an_async_engine_in_the_child(opened, dialect):
     """The parent's loop and its connections are of no use to the child, and not the child's to close."""
-    database = Database(fresh_databases.url(dialect))
+    database = opened(dialect)
 
     async def names():
         found = await database.transact_async(_names)
@@ -115,12 +126,11 @@ def test_an_async_engine_in_the_child(fresh_databases, dialect):
         return found[0], await database.transact_async(_names)
 
     assert asyncio.run(main()) == (["parent"], ["parent", "parent again"])
-    database.close()
 
 
-def test_a_childs_commits_outlive_the_parents_connections(fresh_databases):
+def test_a_childs_commits_outlive_the_parents_connections(opened):
     """SQLite believes that the child still holds the parent's locks: the WAL was removed under its later commits."""
-    database = Database(fresh_databases.url("sqlite"))
+    database = opened("sqlite")
     database.transact(_add("parent"))
     closed, done = os.pipe(), os.pipe()
 
@@ -179,9 +189,9 @@ def test_fork_while_another_thread_holds_a_connection(warm, held):
     assert _in_child(lambda: warm.transact(_names, read_only=True)) == ["parent"]
 
 
-def test_fork_while_another_thread_prepares(fresh_databases, dialect, held):
+def test_fork_while_another_thread_prepares(opened, dialect, held):
     """As above, for the lock of the first use."""
-    database = Database(fresh_databases.url(dialect))
+    database = opened(dialect)
     held(database._lock)
     assert _in_child(lambda: database.transact(_names)) == []
 
@@ -194,29 +204,29 @@ def test_fork_while_another_thread_gets_the_database(tmp_path, monkeypatch, held
     assert _in_child(lambda: get_database().health_check()) is True
 
 
-def test_fork_while_another_thread_migrates(fresh_databases, dialect, held):
+def test_fork_while_another_thread_migrates(opened, dialect, held):
     """As above, for the lock around Alembic."""
     from aragora_db.migrations import upgrade
 
-    database = Database(fresh_databases.url(dialect, migrated=False))
+    database = opened(dialect, migrated=False)
     held(upgrade._one_at_a_time)
     assert len(_in_child(database.migrate)) > 1
 
 
-def test_fork_while_another_thread_writes(fresh_databases, dialect, held):
+def test_fork_while_another_thread_writes(opened, dialect, held):
     """The parent's open transaction is the parent's: the child neither ends it nor is stuck behind its own memory of it."""
-    database = Database(fresh_databases.url(dialect))
+    database = opened(dialect)
     database.transact(_add("parent"))
     held(database.engine.connect())
     assert _in_child(lambda: database.transact(_names, read_only=True)) == ["parent"]
     database.transact(_add("parent again"))
 
 
-def test_the_watchdog_works_in_the_child(fresh_databases):
+def test_the_watchdog_works_in_the_child(opened):
     """Threads do not survive a fork, and the client's timer is one."""
     from aragora_db.engine import watchdog
 
-    database = Database(fresh_databases.url("postgresql"))
+    database = opened("postgresql")
     database.transact(_names)
     rang = threading.Event()
 
