@@ -21,13 +21,12 @@ import math
 import operator
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
 
 from aragora_db import json_text
@@ -41,16 +40,13 @@ __all__ = [
     "KEY_BYTES",
     "Blob",
     "Boolean",
-    "CheckKind",
     "Double",
     "EnumText",
     "Integer",
     "Json",
     "Key",
-    "SQLiteCheck",
     "Text",
     "UtcDateTime",
-    "now",
 ]
 
 T = TypeVar("T")
@@ -310,57 +306,3 @@ class Blob(_Guarded[bytes]):
     def process_result_value(self, value: Any, dialect: Dialect) -> bytes | None:  # noqa: ARG002 -- same on both
         """Return bytes, never a memoryview."""
         return None if value is None else bytes(value)
-
-
-CheckKind = Literal["boolean", "json", "utc"]
-
-_CONDITIONS: dict[CheckKind, str] = {
-    "boolean": "{0} IN (0, 1)",
-    "json": "{0} IS NULL OR json_valid({0})",  # json_valid(NULL) is 0 before SQLite 3.45
-    # GLOB fixes the form. "+0 days" makes SQLite count the date out, so that a 30th of February or 24:00 comes back as
-    # another day; IS, because a month 13 comes back as NULL, which a CHECK would let through. The fraction stays out of
-    # that: strftime() would round it to milliseconds. PostgreSQL has no year 0.
-    "utc": (
-        "{0} GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9] [0-9][0-9]:[0-9][0-9]:[0-9][0-9]"
-        ".[0-9][0-9][0-9][0-9][0-9][0-9]+00:00'"
-        " AND {0} >= '0001'"
-        " AND strftime('%Y-%m-%d %H:%M:%S', substr({0}, 1, 19), '+0 days') IS substr({0}, 1, 19)"
-    ),
-}
-
-
-class SQLiteCheck(sa.CheckConstraint):
-    """What PostgreSQL's boolean, jsonb and timestamptz refuse by themselves, for rows not written through our types.
-
-    Not created on PostgreSQL. A class of its own, because a copy of a constraint (Alembic makes many) forgets what
-    ``ddl_if`` said.
-    """
-
-    inherit_cache = True
-
-    def __init__(self, kind: CheckKind, column: str, *, name: Any) -> None:
-        super().__init__(_CONDITIONS[kind].format(column), name=name)
-        self.kind: CheckKind = kind
-        self.column_name = column
-        self.ddl_if(dialect="sqlite")
-
-    def _copy(self, **_: Any) -> SQLiteCheck:
-        return SQLiteCheck(self.kind, self.column_name, name=self.name)
-
-
-class now(FunctionElement[datetime]):  # noqa: N801 -- an SQL function, spelled like one
-    """The database's clock, as a column default, in the form `UtcDateTime` stores."""
-
-    type = UtcDateTime()
-    inherit_cache = True
-
-
-@compiles(now)
-def _now_postgresql(*_: object, **__: object) -> str:
-    return "now()"
-
-
-@compiles(now, "sqlite")
-def _now_sqlite(*_: object, **__: object) -> str:
-    # SQLite's clock has milliseconds: the last three digits are always zero.
-    return "(strftime('%Y-%m-%d %H:%M:%f000+00:00', 'now'))"

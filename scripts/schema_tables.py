@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from aragora_db import models, types
+from aragora_db import ddl, models
 
 # A story rather than an alphabet: what agents earn, what they remember, who they are, what they say.
 _ORDER = (
@@ -68,7 +68,7 @@ def default_of(column: sa.Column[Any]) -> str:
     if column.server_default is None:
         return ""
     value = column.server_default.arg
-    if isinstance(value, types.now):
+    if isinstance(value, ddl.now):
         return "now"
     return str(value.compile(dialect=POSTGRESQL, compile_kwargs={"literal_binds": True}))
 

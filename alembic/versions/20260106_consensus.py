@@ -44,16 +44,12 @@ def upgrade() -> None:
     op.create_index(
         "ix_consensus_confidence",
         "consensus",
-        [sa.literal_column("confidence DESC"), sa.literal_column("timestamp DESC")],
+        [v.newest_first("confidence"), v.newest_first("timestamp")],
         unique=False,
     )
-    op.create_index(
-        "ix_consensus_domain", "consensus", ["domain", sa.literal_column("timestamp DESC"), "id"], unique=False
-    )
-    op.create_index("ix_consensus_timestamp", "consensus", [sa.literal_column("timestamp DESC"), "id"], unique=False)
-    op.create_index(
-        "ix_consensus_topic_hash", "consensus", ["topic_hash", sa.literal_column("timestamp DESC")], unique=False
-    )
+    op.create_index("ix_consensus_domain", "consensus", ["domain", v.newest_first("timestamp"), "id"], unique=False)
+    op.create_index("ix_consensus_timestamp", "consensus", [v.newest_first("timestamp"), "id"], unique=False)
+    op.create_index("ix_consensus_topic_hash", "consensus", ["topic_hash", v.newest_first("timestamp")], unique=False)
     op.create_table(
         "consensus_archive",
         sa.Column("id", v.text(), nullable=False),
@@ -124,10 +120,10 @@ def upgrade() -> None:
         v.sqlite_check("utc", "timestamp", name=op.f("ck_dissent_timestamp")),
         sqlite_strict=True,
     )
-    op.create_index("ix_dissent_agent", "dissent", ["agent_id", sa.literal_column("timestamp DESC")], unique=False)
-    op.create_index("ix_dissent_debate", "dissent", ["debate_id", sa.literal_column("timestamp DESC")], unique=False)
-    op.create_index("ix_dissent_timestamp", "dissent", [sa.literal_column("timestamp DESC"), "id"], unique=False)
-    op.create_index("ix_dissent_type", "dissent", ["dissent_type", sa.literal_column("timestamp DESC")], unique=False)
+    op.create_index("ix_dissent_agent", "dissent", ["agent_id", v.newest_first("timestamp")], unique=False)
+    op.create_index("ix_dissent_debate", "dissent", ["debate_id", v.newest_first("timestamp")], unique=False)
+    op.create_index("ix_dissent_timestamp", "dissent", [v.newest_first("timestamp"), "id"], unique=False)
+    op.create_index("ix_dissent_type", "dissent", ["dissent_type", v.newest_first("timestamp")], unique=False)
     op.create_table(
         "verified_proofs",
         sa.Column("id", v.text(), nullable=False),

@@ -100,7 +100,7 @@ def upgrade() -> None:
             "agent_name",
             "position_type",
             "round_num",
-            name=op.f("uq_position_history_debate_id_agent_name_position_type_round_num"),
+            name=op.f("uq_position_history_statement"),
         ),
         v.sqlite_check("boolean", "verified_correct", name=op.f("ck_position_history_verified_correct")),
         v.sqlite_check("boolean", "was_winning_position", name=op.f("ck_position_history_was_winning_position")),

@@ -91,7 +91,7 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_index(
-        "ix_pattern_clusters_last_seen", "pattern_clusters", [sa.literal_column("last_seen DESC"), "id"], unique=False
+        "ix_pattern_clusters_last_seen", "pattern_clusters", [v.newest_first("last_seen"), "id"], unique=False
     )
     op.create_index(
         "ix_pattern_clusters_occurrence",

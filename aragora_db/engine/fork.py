@@ -55,9 +55,10 @@ def _in_child() -> None:
 
 def _close_file(dbapi_connection: Any) -> None:
     if hasattr(dbapi_connection, "run_async"):
-        # aiosqlite would ask its thread, which did not come along.
-        dbapi_connection = dbapi_connection.driver_connection._conn  # noqa: SLF001 -- see above
-    dbapi_connection.close()
+        # aiosqlite would ask its thread, which did not come along; None if it was stopped before.
+        dbapi_connection = dbapi_connection.driver_connection._connection  # noqa: SLF001 -- see above
+    if dbapi_connection is not None:
+        dbapi_connection.close()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks

@@ -71,8 +71,12 @@ def _options() -> dict[str, Any]:
 def _configure(before_each: Callable[[], None], **options: Any) -> None:
     """Configure twice: the planning function that the guard wraps can be read only from a configured context."""
     context.configure(**options)
-    if "fn" in context.get_context().opts:
+    kept = _environment().context_opts
+    if "fn" in kept:
+        plan = kept["fn"]
         context.configure(**options, fn=only_forward(_environment(), before_each))
+        # Alembic keeps what it was configured with: the next attempt would wrap the guard and record each step twice.
+        kept["fn"] = plan
 
 
 def _offline() -> None:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from sqlalchemy.sql.elements import False_, True_
 
-from aragora_db import types
+from aragora_db import ddl, types
 
 __all__ = ["render_item"]
 
@@ -33,7 +33,7 @@ def render_item(kind: str, item: Any, autogen_context: Any) -> str | Literal[Fal
         rendered = next((source for type_, source in _TYPES if isinstance(item, type_)), None)
     elif kind == "server_default" and item is not None:
         rendered = _server_default(getattr(item, "arg", item))
-    elif isinstance(item, types.SQLiteCheck):
+    elif isinstance(item, ddl.SQLiteCheck):
         rendered = f"v.sqlite_check({item.kind!r}, {item.column_name!r}, name=op.f({str(item.name)!r}))"
     if rendered is None:
         return False
@@ -43,7 +43,7 @@ def render_item(kind: str, item: Any, autogen_context: Any) -> str | Literal[Fal
 
 
 def _server_default(value: Any) -> str | None:
-    if isinstance(value, types.now):
+    if isinstance(value, ddl.now):
         return "v.now()"
     if isinstance(value, False_ | True_):
         return "sa.false()" if isinstance(value, False_) else "sa.true()"

@@ -14,7 +14,9 @@ from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
 
-from aragora_db.types import CheckKind, Json, SQLiteCheck, now
+from aragora_db import ddl
+from aragora_db.ddl import CheckKind, SQLiteCheck, now
+from aragora_db.types import Json
 
 __all__ = [
     "bigint",
@@ -24,6 +26,7 @@ __all__ = [
     "double",
     "json",
     "json_string",
+    "newest_first",
     "now",
     "sqlite_check",
     "text",
@@ -69,6 +72,11 @@ def blob() -> TypeEngine[bytes]:
 def sqlite_check(kind: CheckKind, column: str, *, name: str) -> SQLiteCheck:
     """A CHECK for what PostgreSQL's boolean, jsonb and timestamptz refuse by themselves; only on SQLite."""
     return SQLiteCheck(kind, column, name=name)
+
+
+def newest_first(column: str) -> ddl.newest_first:
+    """A nullable column in an index, descending, NULLs last."""
+    return ddl.newest_first(sa.column(column))
 
 
 def json_string(column: str, key: str) -> sa.ColumnElement[str]:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar
 import sqlalchemy as sa
 from sqlalchemy.orm import DeclarativeBase, MappedColumn, mapped_column
 
-from aragora_db import types
+from aragora_db import ddl, types
 
 __all__ = [
     "Base",
@@ -46,7 +46,7 @@ key = Annotated[str, "indexed text"]
 SerialId = Annotated[int, mapped_column(sa.Identity(), primary_key=True)]
 Count = Annotated[int, mapped_column(default=0, server_default=sa.text("0"))]
 Flag = Annotated[bool, mapped_column(default=False, server_default=sa.false())]
-CreatedAt = Annotated[datetime, mapped_column(default=utcnow, server_default=types.now())]
+CreatedAt = Annotated[datetime, mapped_column(default=utcnow, server_default=ddl.now())]
 JsonObject = Annotated[dict[str, Any], mapped_column(default=dict, server_default=sa.text("'{}'"))]
 JsonList = Annotated[list[Any], mapped_column(default=list, server_default=sa.text("'[]'"))]
 
@@ -93,10 +93,10 @@ def _harden(table: sa.Table) -> None:
             table.append_constraint(sa.CheckConstraint(f"{column.name} IN ({values})", name=column.name))
         for type_, kind in _SQLITE_CHECKS.items():
             if isinstance(column.type, type_):
-                table.append_constraint(types.SQLiteCheck(kind, column.name, name=column.name))
+                table.append_constraint(ddl.SQLiteCheck(kind, column.name, name=column.name))
 
 
-_SQLITE_CHECKS: dict[type[sa.types.TypeEngine[Any]], types.CheckKind] = {
+_SQLITE_CHECKS: dict[type[sa.types.TypeEngine[Any]], ddl.CheckKind] = {
     types.Boolean: "boolean",
     types.Json: "json",
     types.UtcDateTime: "utc",

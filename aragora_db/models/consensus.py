@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy.orm import Mapped, mapped_column
 
+from aragora_db.ddl import newest_first
 from aragora_db.models.base import Base, CreatedAt, Flag, index, key, references
 from aragora_db.types import EnumText
 
@@ -61,16 +62,16 @@ class Consensus(Base):
     data: Mapped[dict[str, Any]]
 
 
-index(Consensus, "topic_hash", "the same topic again", Consensus.topic_hash, Consensus.timestamp.desc())
-index(Consensus, "domain", "history of one domain", Consensus.domain, Consensus.timestamp.desc(), Consensus.id)
+index(Consensus, "topic_hash", "the same topic again", Consensus.topic_hash, newest_first(Consensus.timestamp))
+index(Consensus, "domain", "history of one domain", Consensus.domain, newest_first(Consensus.timestamp), Consensus.id)
 index(
     Consensus,
     "confidence",
     "similar debates: sure enough, newest first",
-    Consensus.confidence.desc(),
-    Consensus.timestamp.desc(),
+    newest_first(Consensus.confidence),
+    newest_first(Consensus.timestamp),
 )
-index(Consensus, "timestamp", "history and clean-up by age", Consensus.timestamp.desc(), Consensus.id)
+index(Consensus, "timestamp", "history and clean-up by age", newest_first(Consensus.timestamp), Consensus.id)
 
 
 class Dissent(Base):
@@ -88,10 +89,16 @@ class Dissent(Base):
     data: Mapped[dict[str, Any]]
 
 
-index(Dissent, "debate", "dissents of one consensus", Dissent.debate_id, Dissent.timestamp.desc())
-index(Dissent, "agent", "dissents of one agent", Dissent.agent_id, Dissent.timestamp.desc())
-index(Dissent, "type", "dissents of one type, such as risk warnings", Dissent.dissent_type, Dissent.timestamp.desc())
-index(Dissent, "timestamp", "recent dissents and clean-up by age", Dissent.timestamp.desc(), Dissent.id)
+index(Dissent, "debate", "dissents of one consensus", Dissent.debate_id, newest_first(Dissent.timestamp))
+index(Dissent, "agent", "dissents of one agent", Dissent.agent_id, newest_first(Dissent.timestamp))
+index(
+    Dissent,
+    "type",
+    "dissents of one type, such as risk warnings",
+    Dissent.dissent_type,
+    newest_first(Dissent.timestamp),
+)
+index(Dissent, "timestamp", "recent dissents and clean-up by age", newest_first(Dissent.timestamp), Dissent.id)
 
 
 class VerifiedProof(Base):

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
+from aragora_db.ddl import newest_first
 from aragora_db.models.base import Base, Count, CreatedAt, Flag, SerialId, index, key, references
 from aragora_db.types import Key
 
@@ -129,7 +130,7 @@ index(
     PatternCluster.occurrence_count.desc(),
     PatternCluster.id,
 )
-index(PatternCluster, "last_seen", "patterns seen last", PatternCluster.last_seen.desc(), PatternCluster.id)
+index(PatternCluster, "last_seen", "patterns seen last", newest_first(PatternCluster.last_seen), PatternCluster.id)
 
 
 class WisdomSubmission(Base):

@@ -132,7 +132,9 @@ class PositionHistory(Base):
     __table_args__ = (
         # Two keys of 1,024 bytes leave about 600 bytes of an index row; a type is one short word.
         sa.CheckConstraint("length(position_type) <= 64", name="position_type_length"),
-        sa.UniqueConstraint("debate_id", "agent_name", "position_type", "round_num"),
+        sa.UniqueConstraint(
+            "debate_id", "agent_name", "position_type", "round_num", name="uq_position_history_statement"
+        ),
     )
 
 

@@ -17,6 +17,8 @@ from sqlalchemy import text
 
 from aragora_db import database as database_module
 from aragora_db.database import Database, get_database
+from aragora_db.engine import watchdog
+from aragora_db.migrations import upgrade
 from aragora_db.models import EloRating
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks on Windows")
@@ -80,7 +82,7 @@ def warm(dialect, opened):
 
 
 def test_both_go_on(warm):
-    """gunicorn with preload: the application is imported, and used, before the workers are forked."""
+    """Gunicorn with preload: the application is imported, and used, before the workers are forked."""
 
     def child():
         warm.transact(_add("child"))
@@ -206,15 +208,13 @@ def test_fork_while_another_thread_gets_the_database(tmp_path, monkeypatch, held
 
 def test_fork_while_another_thread_migrates(opened, dialect, held):
     """As above, for the lock around Alembic."""
-    from aragora_db.migrations import upgrade
-
     database = opened(dialect, migrated=False)
     held(upgrade._one_at_a_time)
     assert len(_in_child(database.migrate)) > 1
 
 
 def test_fork_while_another_thread_writes(opened, dialect, held):
-    """The parent's open transaction is the parent's: the child neither ends it nor is stuck behind its own memory of it."""
+    """The parent's open transaction is the parent's: the child neither ends it nor waits for it."""
     database = opened(dialect)
     database.transact(_add("parent"))
     held(database.engine.connect())
@@ -224,8 +224,6 @@ def test_fork_while_another_thread_writes(opened, dialect, held):
 
 def test_the_watchdog_works_in_the_child(opened):
     """Threads do not survive a fork, and the client's timer is one."""
-    from aragora_db.engine import watchdog
-
     database = opened("postgresql")
     database.transact(_names)
     rang = threading.Event()

@@ -135,7 +135,7 @@ def test_aclose_closes_everything(opened, async_case, observe, eventually):
     asyncio.run(main())
 
 
-def test_close_from_a_thread_without_a_loop(opened, async_case):
+def test_close_from_a_thread_without_a_loop(opened):
     """A test's teardown, or atexit, has no loop to await in, and makes none that nobody closes."""
 
     async def main():

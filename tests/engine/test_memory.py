@@ -67,12 +67,7 @@ def test_sync_and_async_see_the_same(memory):
 def test_threads_and_tasks_at_once(memory):
     """Two pools, one database: whoever comes second waits for its turn."""
 
-    async def main():
-        await asyncio.gather(*(memory.transact_async(_add) for _ in range(50)))
-        await memory.aclose()
-
     memory.ensure_ready()
-    # Not aclose() in the other thread alone: the anchor keeps the data while engines come and go.
     with ThreadPoolExecutor(2) as executor:
         work = executor.submit(lambda: [memory.transact(_add) for _ in range(50)])
         asyncio.run(_without_close(memory))

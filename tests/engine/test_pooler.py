@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 import pytest
 from sqlalchemy import text
 
 from aragora_db.database import Database
-from aragora_db.errors import DatabaseUnavailable, CommitUnknown, ReadOnlyViolation, StatementTimeout
+from aragora_db.errors import CommitUnknown, DatabaseUnavailable, ReadOnlyViolation, StatementTimeout
 from aragora_db.migrations import scripts
 from aragora_db.models import EloRating
 
@@ -51,7 +52,7 @@ def test_nothing_leaks_to_another_client(pooled, pooled_url, observe, show):
         assert other.execute("SHOW transaction_read_only").fetchone() == ("off",)
 
 
-def test_no_statement_is_prepared(pooled, observe, pooled_url):
+def test_no_statement_is_prepared(pooled):
     """A statement prepared on one server connection does not exist on the next: "prepared statement does not exist"."""
 
     def work(session):
@@ -74,8 +75,6 @@ def test_the_same_query_on_several_server_connections(pooled):
         return await asyncio.gather(*(pooled.transact_async(work) for _ in range(40)))
 
     def in_threads():
-        from concurrent.futures import ThreadPoolExecutor
-
         with ThreadPoolExecutor(8) as executor:
             return list(executor.map(lambda _: pooled.transact(work), range(40)))
 
@@ -106,7 +105,7 @@ def test_isolation_level(pooled, show):
 
 
 def test_a_failed_unit_of_work_rolls_back(pooled):
-    """psycopg runs in autocommit mode here: a BEGIN that went missing would keep half of the work."""
+    """Psycopg runs in autocommit mode here: a BEGIN that went missing would keep half of the work."""
 
     def fail(session):
         session.add(EloRating(agent_name="claude"))

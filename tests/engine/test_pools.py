@@ -161,12 +161,13 @@ def test_exhaustion_is_not_retried(open_database, engine_case, fresh_databases):
         async with database.async_engine.connect():
             await database.transact_async(work)
 
+    def sync_work():
+        with database.engine.connect():
+            database.transact(work)
+
+    run = (lambda: database._runner.run(async_work())) if engine_case.is_async else sync_work
     with pytest.raises(PoolExhausted, match="pool_size 1, max_overflow 0"):
-        if engine_case.is_async:
-            database._runner.run(async_work())
-        else:
-            with database.engine.connect():
-                database.transact(work)
+        run()
     assert runs == []
     database.run(work)
     assert runs == [1]

@@ -140,7 +140,7 @@ def test_the_server_cancels_a_slow_statement(server_case, url, open_database):
 
 
 def test_statements_are_prepared_on_a_direct_connection(url, open_database, server_case):
-    """psycopg prepares a statement at its sixth run; switched off for everybody it would cost a third of the speed."""
+    """Psycopg prepares a statement at its sixth run; switched off for everybody it would cost a third of the speed."""
     database = open_database(server_case, url)
 
     def work(session):

@@ -46,7 +46,7 @@ def ratings(server_case, fresh_databases, open_database):
     return database
 
 
-def test_a_serialization_failure_runs_the_work_again(ratings, observe, fresh_databases):
+def test_a_serialization_failure_runs_the_work_again(ratings, observe):
     """Without it every reader of Aragora that asks for SERIALIZABLE would need a loop of its own."""
     other = observe(ratings.dsn.conninfo())
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 import sqlalchemy as sa
 
-from aragora_db import Database, Settings, types
+from aragora_db import Database, Settings, ddl, types
 from aragora_db.migrations import environment
 from aragora_db.migrations.catalogue import compare
 from aragora_db.migrations.create import create_revision
@@ -40,7 +40,7 @@ def scratch_metadata() -> sa.MetaData:
         sa.Column("share", types.Double(), server_default=sa.text("0.5"), nullable=False),
         sa.Column("active", types.Boolean(), server_default=sa.true(), nullable=False),
         sa.Column("hidden", types.Boolean(), server_default=sa.false(), nullable=False),
-        sa.Column("made_at", types.UtcDateTime(), server_default=types.now(), nullable=False),
+        sa.Column("made_at", types.UtcDateTime(), server_default=ddl.now(), nullable=False),
         sa.Column("seen_at", types.UtcDateTime()),
         sa.Column("meta", types.Json(), server_default=sa.text("'{}'"), nullable=False),
         sa.Column("photo", types.Blob()),

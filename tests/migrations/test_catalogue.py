@@ -16,7 +16,7 @@ from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from sqlalchemy.sql.naming import conv
 
-from aragora_db import types
+from aragora_db import ddl, types
 from aragora_db.errors import MigrationError, UsageError
 from aragora_db.migrations.catalogue import Difference, compare
 from aragora_db.models import Base
@@ -41,7 +41,7 @@ def agents_columns() -> dict[str, sa.Column[Any]]:
     columns: list[sa.Column[Any]] = [
         sa.Column("name", types.Key(), nullable=False),
         sa.Column("elo", types.Double(), server_default=sa.text("1500.0"), nullable=False),
-        sa.Column("created_at", types.UtcDateTime(), server_default=types.now(), nullable=False),
+        sa.Column("created_at", types.UtcDateTime(), server_default=ddl.now(), nullable=False),
         sa.Column("offset", types.Integer(), server_default=sa.text("-1"), nullable=False),
         sa.Column("active", types.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("note", types.Text(), server_default=AWKWARD, nullable=False),

@@ -22,13 +22,6 @@ COLUMN_TYPES = {
     types.Blob: ("BLOB", "bytea"),
 }
 
-# One name of a sealed revision has 64 bytes; SQLAlchemy shortens it for PostgreSQL, the same way every time.
-SHORTENED = {
-    "uq_position_history_debate_id_agent_name_position_type_round_num": (
-        "uq_position_history_debate_id_agent_name_position_type__f46d"
-    )
-}
-
 SQLITE_COLUMNS = 'SELECT name, type, "notnull" FROM pragma_table_info(:table)'
 POSTGRESQL_COLUMNS = """
     SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, c.collname
@@ -127,7 +120,7 @@ class TestTable:
         made = Base.metadata.tables[table]
         every = [*names, *(column.name for column in made.columns)]
         every += [str(constraint.name) for constraint in made.constraints if constraint.name]
-        assert {name for name in every if len(name.encode()) > 63} - SHORTENED.keys() == set()
+        assert {name for name in every if len(name.encode()) > 63} == set()
 
 
 def _serial(table: str) -> set[str]:
@@ -139,7 +132,7 @@ def _has_default(column: Any) -> bool:
 
 
 def _named(key: Any) -> tuple[Any, ...]:
-    return SHORTENED.get(key["name"], key["name"]), tuple(key.get("constrained_columns") or key["column_names"])
+    return key["name"], tuple(key.get("constrained_columns") or key["column_names"])
 
 
 def _primary(key: Any, *, unnamed: bool) -> tuple[Any, ...]:
