@@ -66,7 +66,6 @@ def test_sync_and_async_see_the_same(memory):
 
 def test_threads_and_tasks_at_once(memory):
     """Two pools, one database: whoever comes second waits for its turn."""
-
     memory.ensure_ready()
     with ThreadPoolExecutor(2) as executor:
         work = executor.submit(lambda: [memory.transact(_add) for _ in range(50)])

@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from aragora_db import types
+from aragora_db.ddl import newest_first
 from aragora_db.errors import CheckViolation, InvalidValue
 from aragora_db.models import Base, ContinuumMemory
 
@@ -36,10 +37,16 @@ def _index_row_bytes(parts: list[Any]) -> int:
     """The largest index row: header of 8 bytes, a bitmap when something is NULL, and everything aligned."""
     size = 16
     for part in parts:
-        column = part.element if isinstance(part, sa.UnaryExpression) else part
+        column = _column(part)
         text = _text_bytes(column) if isinstance(column, sa.Column) else EXPRESSION_BYTES
         size = -size % 4 + size + 4 + text if text is not None else -size % 8 + size + 8
     return -size % 8 + size
+
+
+def _column(part: Any) -> Any:
+    if isinstance(part, newest_first):
+        return next(iter(part.clauses))
+    return part.element if isinstance(part, sa.UnaryExpression) else part
 
 
 def _indexed(table: sa.Table) -> list[list[Any]]:
