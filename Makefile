@@ -20,7 +20,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	@touch $@
 
 demo: setup ## migrate .nomic/aragora.db, then play a tournament in .nomic/demo.db
-	$(BIN)/alembic upgrade head
+	env -i PATH="$$PATH" HOME="$$HOME" $(BIN)/alembic upgrade head # no DATABASE_URL: the demo never meets real data
 	$(BIN)/aragora-db demo
 
 test: setup ## every test, on SQLite and on a PostgreSQL and a Redis of its own

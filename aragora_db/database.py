@@ -118,6 +118,7 @@ class Database:
             SchemaBehind, SchemaAhead, SchemaDiverged: this version cannot use the database as it is.
             PoolExhausted: no connection became free in time.
             CommitUnknown: the connection was lost while the commit was under way.
+            TransactionAborted: a statement failed and its error was caught, so nothing can be committed.
         """
         self.ensure_ready()
         with self._sync_session(Session, read_only) as session:
@@ -149,6 +150,7 @@ class Database:
         for attempt in range(1, attempts + 1):
             try:
                 with self._sync_session(UnitOfWork, read_only) as session:
+                    session.begin()  # so that `with session.begin()` inside, which would commit, is refused
                     value = work(session)
                     Session.commit(session)
                     return value
@@ -168,6 +170,7 @@ class Database:
         for attempt in range(1, attempts + 1):
             try:
                 async with self._async_session(UnitOfWork, read_only) as session:
+                    session.sync_session.begin()
                     value = await session.run_sync(work)
                     await session.run_sync(Session.commit)
                     return value

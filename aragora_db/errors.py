@@ -25,6 +25,7 @@ __all__ = [
     "MigrationError",
     "MigrationLocked",
     "NotNullViolation",
+    "PermissionDenied",
     "PoolExhausted",
     "ReadOnlyViolation",
     "RevisionEdited",
@@ -32,6 +33,8 @@ __all__ = [
     "SchemaBehind",
     "SchemaDiverged",
     "StatementTimeout",
+    "StorageError",
+    "TransactionAborted",
     "UniqueViolation",
     "UsageError",
 ]
@@ -60,6 +63,10 @@ class UsageError(AragoraDBError, RuntimeError):
     """The API was called in a way that cannot work, such as a commit inside a unit of work."""
 
     exit_code = 2
+
+
+class TransactionAborted(UsageError):
+    """A commit after a statement that failed: PostgreSQL would roll back and say nothing. Nothing was committed."""
 
 
 class InvalidValue(AragoraDBError, sa_exc.DontWrapMixin, ValueError):
@@ -130,6 +137,20 @@ class ReadOnlyViolation(DatabaseError, sa_exc.InternalError):
 
     exit_code = 2
     advice = "Open the session without read_only=True to write"
+
+
+class PermissionDenied(DatabaseError, sa_exc.ProgrammingError):
+    """The role, or the operating system's user, may not do this."""
+
+    exit_code = 2
+    advice = "Grant it (deploy/postgres/roles.sql for the application's role), or connect as the owner"
+
+
+class StorageError(DatabaseError, sa_exc.OperationalError):
+    """The disk is full, or fails."""
+
+    exit_code = 3
+    advice = "Make room on the database's disk, or look at its health"
 
 
 class StatementTimeout(DatabaseError, sa_exc.OperationalError):

@@ -11,9 +11,9 @@ def seal() -> int:
     if problems:
         print("\n".join(problems), file=sys.stderr)
         return 1
-    known = lint.released()
+    known = scripts.released()
     new = [stem for stem in scripts.chain() if stem not in known]
-    with (scripts.script_location() / lint.RELEASED).open("a") as manifest:
+    with (scripts.script_location() / scripts.RELEASED).open("a") as manifest:
         manifest.writelines(f"{scripts.checksum(stem)}  {stem}.py\n" for stem in new)
     print(f"{len(new)} revisions sealed")
     return 0

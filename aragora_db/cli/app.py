@@ -15,6 +15,7 @@ from aragora_db.cli.output import print_json, show_progress, stderr, stdout
 from aragora_db.config import Settings
 from aragora_db.database import Database
 from aragora_db.engine import Target
+from aragora_db.errors import UsageError
 
 __all__ = ["app"]
 
@@ -64,6 +65,8 @@ def migrate(
     Eight replicas may run it at once: one migrates, the others wait and find nothing to do.
     """
     target = Target.of(_settings())
+    if sql and json:
+        raise UsageError("--sql prints SQL and --json a document: choose one of them")
     if sql:
         from aragora_db.migrations.upgrade import print_sql  # noqa: PLC0415 -- imports alembic
 
@@ -110,7 +113,7 @@ def check(json: Json = False) -> int:
             {"version": 1, "good": found.good and not problems, "revisions": problems, "schema": found.as_dict()}
         )
     else:
-        stdout.print(render.check(found, problems))
+        stdout.print(render.check(found, problems), soft_wrap=True)
     return 0 if found.good and not problems else 1
 
 

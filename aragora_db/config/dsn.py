@@ -192,8 +192,8 @@ def _divide(query: str) -> tuple[str, dict[str, str]]:
             ours[name] = unquote(value, errors="strict")
         elif name in keywords or pair == "ssl=true":  # libpq reads JDBC's ssl=true as sslmode=require
             theirs.append(pair)
-        elif name.isidentifier() and "@" not in query:
+        elif name.isidentifier() and "@" not in query and "password" not in query[: query.index(pair)].lower():
             raise _Unusable(f"libpq knows no parameter {name}")
-        else:  # with an @ behind it this may be a piece of a password, which must not be shown
+        else:  # with an @ behind it, or behind a password, this may be a piece of one, which must not be shown
             raise _Unusable("libpq does not know one of its parameters, as when a ? in the password is not encoded")
     return "&".join(theirs), ours

@@ -40,7 +40,14 @@ def _host(value: str) -> str:
     return value
 
 
+def _name(value: str) -> str:
+    if "://" in value:  # a whole DSN in the wrong variable would be shown with its password
+        raise ValueError("a name only: no URL")
+    return value
+
+
 def _folder(value: Path) -> Path:
+    _name(str(value))
     _plain(str(value))
     return value
 
@@ -97,10 +104,14 @@ class Target(_Group):
     ] = "localhost"
     pg_port: Annotated[int, Variable("ARAGORA_PG_PORT", "Its port.")] = Field(default=5432, ge=1, le=65535)
     pg_database: Annotated[
-        _Text, Variable("ARAGORA_PG_DATABASE", "The database's name.", accepts="a name, taken as it is")
+        _Text,
+        AfterValidator(_name),
+        Variable("ARAGORA_PG_DATABASE", "The database's name.", accepts="a name, taken as it is"),
     ] = "aragora"
     pg_user: Annotated[
-        _Text, Variable("ARAGORA_PG_USER", "The role to log in as.", accepts="a name, taken as it is")
+        _Text,
+        AfterValidator(_name),
+        Variable("ARAGORA_PG_USER", "The role to log in as.", accepts="a name, taken as it is"),
     ] = "aragora"
     pg_password: Annotated[
         _Secret | None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +12,7 @@ from aragora_db.config import Settings
 from aragora_db.engine import watchdog
 from aragora_db.engine.begin import send_begin
 from aragora_db.engine.target import Target
+from aragora_db.errors import ConfigurationError
 
 __all__ = [
     "connect_arguments",
@@ -30,6 +30,7 @@ def session_settings(settings: Settings) -> dict[str, str]:
     """Server settings of every session. Times are sent in milliseconds; 0 is PostgreSQL's own "no limit"."""
     return {
         "TimeZone": "UTC",
+        "DateStyle": "ISO",  # psycopg reads no other; a role's default may be one
         "statement_timeout": str(round(settings.statement_timeout * 1000)),
         # A forgotten transaction keeps its locks and stops vacuum for the whole database.
         "idle_in_transaction_session_timeout": str(round(settings.idle_in_transaction_timeout * 1000)),
@@ -44,6 +45,7 @@ def libpq_parameters(target: Target) -> dict[str, str]:
     """
     settings, dsn = target.settings, target.dsn
     ours = {
+        "client_encoding": "UTF8",
         "application_name": settings.application_name,
         "connect_timeout": str(settings.connect_timeout),
         "keepalives_idle": str(settings.keepalives_idle),
@@ -113,10 +115,22 @@ def listen(engine: Engine, target: Target) -> None:
         # Not in the engine's URL: what is not there cannot be printed with it.
         keywords |= connect_arguments(target)
 
+    event.listen(engine, "connect", _refuse_other_encodings, insert=True)
     if target.through_transaction_pooler:
         _begin_with_settings(engine, target.settings)
     if target.settings.command_timeout:
         _watch_statements(engine, target.settings.command_timeout)
+
+
+def _refuse_other_encodings(dbapi_connection: Any, _record: Any) -> None:
+    """SQLite keeps every character; a database in LATIN1 would refuse some, at the first row that has one."""
+    encoding = dbapi_connection.info.parameter_status("server_encoding")
+    if encoding not in {None, "UTF8"}:  # a pooler may not pass it on
+        dbapi_connection.close()
+        raise ConfigurationError(
+            f"the database's encoding is {encoding} and must be UTF8: make a new one with CREATE DATABASE ... ENCODING "
+            "'UTF8' TEMPLATE template0"
+        )
 
 
 def _begin_with_settings(engine: Engine, settings: Settings) -> None:
@@ -183,10 +197,11 @@ def _shut_down(driver: Any) -> None:
     """End both directions of a socket: the thread or the event loop that waits for it sees end of file."""
     if driver.closed:
         return
-    copy = socket.socket(fileno=os.dup(driver.pgconn.socket))
+    # Borrowed, not duplicated: a process that ran out of descriptors needs its timeouts most.
+    borrowed = socket.socket(fileno=driver.pgconn.socket)
     try:
-        copy.shutdown(socket.SHUT_RDWR)
+        borrowed.shutdown(socket.SHUT_RDWR)
     except OSError:
         pass  # the peer was quicker
     finally:
-        copy.close()
+        borrowed.detach()

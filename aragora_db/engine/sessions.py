@@ -27,6 +27,8 @@ class UnitOfWork(Session):
 
 @event.listens_for(Session, "before_flush")
 def _refuse_flush_of_read_only(session: Session, *_: Any) -> None:
-    if session.info.get(READ_ONLY_SESSION) and (session.new or session.dirty or session.deleted):
-        objects = len(session.new) + len(session.dirty) + len(session.deleted)
+    if not session.info.get(READ_ONLY_SESSION):
+        return
+    objects = len(session.new) + len(session.deleted) + sum(session.is_modified(each) for each in session.dirty)
+    if objects:
         raise ReadOnlyViolation(f"a read-only session holds {objects} changed objects", UsageError("flush"))

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import time
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, event
 
 from aragora_db.engine.begin import send_begin
 from aragora_db.engine.target import Target
+from aragora_db.errors import ConfigurationError
 
 __all__ = [
     "READ_ONLY",
@@ -24,7 +23,10 @@ __all__ = [
 
 # Virtual-machine instructions between two looks at the clock: about a millisecond, too rare to be measurable.
 _INSTRUCTIONS = 100_000
-_DEADLINE = "aragora_deadline"
+_CLOCK = "aragora_clock"
+
+# Seconds; `_INSTRUCTIONS` take a fiftieth of that on a slow machine.
+_LONGEST_STEP = 0.1
 
 # Execution option of `read_only` engines; see _begin.
 READ_ONLY = "aragora_read_only"
@@ -43,8 +45,7 @@ def url_parts(target: Target) -> dict[str, Any]:
     """What `sqlalchemy.URL.create` needs beside the driver's name."""
     if target.in_memory:
         return {"database": f"file:/{target.memory_name}", "query": {"vfs": "memdb", "uri": "true"}}
-    # Absolute, so that a later chdir() does not lead to another file.
-    return {"database": str(_path(target))}
+    return {"database": str(target.file)}
 
 
 def engine_arguments(target: Target) -> dict[str, Any]:
@@ -80,8 +81,15 @@ def listen(engine: Engine, target: Target) -> None:
 
     @event.listens_for(engine, "do_connect")
     def _make_folder(*_: Any) -> None:
-        if not target.in_memory:
-            _path(target).parent.mkdir(parents=True, exist_ok=True)
+        if target.file is None:
+            return
+        try:
+            target.file.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError(
+                f"the folder {target.file.parent} for the SQLite file cannot be made: {error.strerror}. Choose another "
+                "one with ARAGORA_DATA_DIR, or another database with DATABASE_URL"
+            ) from error
 
     @event.listens_for(engine, "connect")
     def _prepare(dbapi_connection: Any, _record: Any) -> None:
@@ -99,10 +107,6 @@ def listen(engine: Engine, target: Target) -> None:
     event.listen(engine, "reset", _allow_writes)
     if target.settings.statement_timeout:
         _interrupt_slow_statements(engine, target.settings.statement_timeout)
-
-
-def _path(target: Target) -> Path:
-    return Path(target.dsn.path or "").absolute()
 
 
 def _pragmas(target: Target) -> list[str]:
@@ -148,21 +152,39 @@ def _interrupt_slow_statements(engine: Engine, seconds: float) -> None:
 
     @event.listens_for(engine, "connect")
     def _ask_the_clock(dbapi_connection: Any, record: Any) -> None:
-        info = record.info
-
-        def too_late() -> bool:
-            deadline: float = info.get(_DEADLINE, math.inf)
-            return time.monotonic() > deadline
-
+        clock = record.info[_CLOCK] = _Clock(seconds)
         if hasattr(dbapi_connection, "run_async"):
 
             def set_handler(driver: Any) -> Any:
-                return driver.set_progress_handler(too_late, _INSTRUCTIONS)
+                return driver.set_progress_handler(clock.too_late, _INSTRUCTIONS)
 
             dbapi_connection.run_async(set_handler)
         else:
-            dbapi_connection.set_progress_handler(too_late, _INSTRUCTIONS)
+            dbapi_connection.set_progress_handler(clock.too_late, _INSTRUCTIONS)
 
     @event.listens_for(engine, "before_cursor_execute")
-    def _set_the_clock(connection: Connection, *_: Any) -> None:
-        connection.info[_DEADLINE] = time.monotonic() + seconds
+    def _start_the_clock(connection: Connection, *_: Any) -> None:
+        connection.info[_CLOCK].start()
+
+
+class _Clock:
+    """How long a statement has been running, without the pauses in which its reader did something else.
+
+    SQLite computes rows while they are fetched, so the time of the last look says nothing by itself: a longer gap
+    between two looks was a pause, and counts as a short one.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self.start()
+
+    def start(self) -> None:
+        """A new statement."""
+        self._spent, self._last = 0.0, time.monotonic()
+
+    def too_late(self) -> bool:
+        """Look at the clock; True interrupts the statement."""
+        now = time.monotonic()
+        self._spent += min(now - self._last, _LONGEST_STEP)
+        self._last = now
+        return self._spent > self._seconds

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -18,6 +18,13 @@ class Target:
     settings: Settings
     dsn: Dsn
     memory_name: str = field(default_factory=lambda: f"aragora_db-{uuid4().hex}")
+    file: Path | None = None
+    """The SQLite file, absolute: a later chdir() does not lead to another one."""
+
+    def __post_init__(self) -> None:
+        """Settle the file's path."""
+        if self.file is None and self.dsn.path is not None:
+            object.__setattr__(self, "file", Path(self.dsn.path).absolute())
 
     @classmethod
     def of(cls, settings: Settings | Target) -> Target:
@@ -26,7 +33,7 @@ class Target:
 
     def with_settings(self, **changes: object) -> Target:
         """The same database under other settings."""
-        return Target(self.settings.model_copy(update=changes), self.dsn, self.memory_name)
+        return replace(self, settings=self.settings.model_copy(update=changes))
 
     @property
     def in_memory(self) -> bool:
@@ -36,7 +43,7 @@ class Target:
     @property
     def missing_file(self) -> bool:
         """Whether this is a SQLite file that does not exist; connecting would make it."""
-        return self.dsn.path is not None and not Path(self.dsn.path).exists()
+        return self.file is not None and not self.file.exists()
 
     @property
     def through_transaction_pooler(self) -> bool:

@@ -26,6 +26,10 @@ SQLSTATES: dict[str, type[errors.DatabaseError]] = {
     "40001": errors.LockTimeout,
     "40P01": errors.LockTimeout,
     "55P03": errors.LockTimeout,
+    "42501": errors.PermissionDenied,
+    "53100": errors.StorageError,  # disk_full
+    "58030": errors.StorageError,  # io_error
+    "25P03": errors.DatabaseUnavailable,  # idle_in_transaction_session_timeout: rolled back for certain
     "57P01": errors.DatabaseUnavailable,  # admin_shutdown
     "57P02": errors.DatabaseUnavailable,  # crash_shutdown
     "57P03": errors.DatabaseUnavailable,  # cannot_connect_now
@@ -41,6 +45,10 @@ SQLITE_CODES: dict[str, type[errors.DatabaseError]] = {
     "SQLITE_CONSTRAINT_CHECK": errors.CheckViolation,
     "SQLITE_CONSTRAINT_NOTNULL": errors.NotNullViolation,
     "SQLITE_READONLY": errors.ReadOnlyViolation,
+    "SQLITE_PERM": errors.PermissionDenied,
+    "SQLITE_AUTH": errors.PermissionDenied,
+    "SQLITE_FULL": errors.StorageError,
+    "SQLITE_IOERR": errors.StorageError,
     "SQLITE_BUSY": errors.LockTimeout,
     "SQLITE_BUSY_SNAPSHOT": errors.LockTimeout,
     "SQLITE_LOCKED": errors.LockTimeout,
@@ -77,15 +85,26 @@ def _translate(context: ExceptionContext) -> BaseException | None:
         # SQLITE_BUSY_RECOVERY and its like are kinds of SQLITE_BUSY.
         kind = SQLITE_CODES.get(name) or SQLITE_CODES.get("_".join(name.split("_")[:2]))
     elif hasattr(original, "sqlstate"):
-        sqlstate: str | None = getattr(original, "sqlstate", None)
-        kind = SQLSTATES.get(sqlstate or "") or (errors.DatabaseUnavailable if lost else None)
+        kind = SQLSTATES.get(_sqlstate(original)) or (errors.DatabaseUnavailable if lost else None)
     else:
         return None
-    if kind is errors.DatabaseUnavailable and _committing(context):
+    if kind is errors.DatabaseUnavailable and _committing(context) and _sqlstate(original) != "25P03":
         kind = errors.CommitUnknown
+    if kind is errors.ReadOnlyViolation and not _asked_for_read_only(context):
+        kind = errors.PermissionDenied  # a file, a folder or a standby that nobody can write to
     if lost and getattr(context.execution_context, "aragora_timed_out", False):
         kind = errors.CommandTimeout
     return None if kind is None else _describe(kind, original)
+
+
+def _sqlstate(original: Exception) -> str:
+    return str(getattr(original, "sqlstate", None) or "")
+
+
+def _asked_for_read_only(context: ExceptionContext) -> bool:
+    if context.connection is None:
+        return False
+    return bool(context.connection.get_execution_options().get("postgresql_readonly"))
 
 
 def _never_connected(context: ExceptionContext) -> bool:

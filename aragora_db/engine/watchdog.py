@@ -7,6 +7,7 @@ timer, so each statement leaves a deadline here.
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -30,6 +31,8 @@ class Deadline:
     passed: bool = False
 
 
+log = logging.getLogger("aragora_db.engine")
+
 _lock = threading.Lock()
 _deadlines: set[Deadline] = set()
 _thread: threading.Thread | None = None
@@ -41,7 +44,7 @@ def watch(seconds: float, abort: Callable[[], None]) -> Deadline:
     deadline = Deadline(time.monotonic() + seconds, abort)
     with _lock:
         _deadlines.add(deadline)
-        if _thread is None:
+        if _thread is None or not _thread.is_alive():
             _thread = threading.Thread(target=_run, name="aragora_db-watchdog", daemon=True)
             _thread.start()
     return deadline
@@ -62,7 +65,11 @@ def _run() -> None:
             for deadline in [each for each in _deadlines if each.at <= now]:
                 _deadlines.discard(deadline)
                 deadline.passed = True
-                deadline.abort()
+                try:
+                    deadline.abort()
+                except Exception:
+                    # Whoever waits goes on waiting for TCP; the others must not lose their timer with it.
+                    log.exception("a connection that does not answer could not be cut")
 
 
 def _in_child() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from aragora_db.errors import UsageError
 from aragora_db.migrations import scripts
 from aragora_db.migrations.naming import revision_id
-from aragora_db.migrations.upgrade import alembic_config
+from aragora_db.migrations.upgrade import alembic_config, one_command
 
 if TYPE_CHECKING:
     from aragora_db.engine import Target
@@ -39,7 +39,7 @@ def create_revision(target: Target, message: str, *, reverses: str | None = None
         raise UsageError(f"there is no revision {reverses} to reverse; the newest is {scripts.head()}")
     stem = revision_id(message)
     config = alembic_config(target, reverses=reverses)
-    with redirect_stdout(sys.stderr):  # Alembic prints its progress; stdout is for the path
+    with one_command(), redirect_stdout(sys.stderr):  # Alembic prints its progress; stdout is for the path
         command.revision(config, message, autogenerate=autogenerate, rev_id=stem)
     scripts.chain.cache_clear()
     return scripts.script_location() / "versions" / f"{stem}.py"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aragora_db.migrations import scripts
@@ -11,16 +10,7 @@ from aragora_db.migrations import scripts
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["RELEASED", "lint", "released"]
-
-RELEASED = "released.sha256"
-"""Beside ``versions/``: the checksums of released revisions, as ``sha256sum`` prints them. Only ever appended to."""
-
-
-def released() -> dict[str, str]:
-    """Released revisions with their checksums."""
-    lines = (scripts.script_location() / RELEASED).read_text().splitlines()
-    return {Path(name).stem: checksum for checksum, name in (line.split() for line in lines)}
+__all__ = ["lint"]
 
 
 def lint() -> list[str]:
@@ -43,7 +33,7 @@ def _order() -> Iterator[str]:
 
 
 def _immutable() -> Iterator[str]:
-    known = released()
+    known = scripts.released()
     for stem, checksum in known.items():
         if stem not in scripts.chain():
             yield f"{stem} was released and its file is gone: restore it"

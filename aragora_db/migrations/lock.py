@@ -79,4 +79,6 @@ def _describe_holder(connection: Connection) -> str:
     row = connection.execute(_HOLDER, {"key": KEY}).first()
     if row is None:
         return "a process that has just finished"
-    return f"process {row.pid} ({row.application_name}, {row.address}), for {row.seconds:.0f} s now,"
+    # Another role's details are hidden from one without pg_read_all_stats.
+    since = "" if row.seconds is None else f", for {row.seconds:.0f} s now,"
+    return f"process {row.pid} ({row.application_name or 'of another role'}, {row.address}){since}"

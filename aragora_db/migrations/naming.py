@@ -37,5 +37,8 @@ def _in_order(stem: str) -> str:
 def name_by_date(_context: Any, _revision: Any, directives: Iterable[Any]) -> None:
     """Alembic's ``process_revision_directives``: the same ids for ``alembic revision -m TEXT``."""
     for directive in directives:
+        if directive.message is None:  # `alembic check`, which writes no file, or `alembic revision` without -m
+            directive.rev_id = f"{datetime.now(UTC):%Y%m%d}_unnamed"
+            continue
         given = re.match(r"\d{8}_", directive.rev_id or "")
         directive.rev_id = _in_order(directive.rev_id) if given else revision_id(directive.message or "")

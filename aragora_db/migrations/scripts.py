@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aragora_db.errors import MigrationError
 
-__all__ = ["chain", "checksum", "head", "script_location"]
+__all__ = ["RELEASED", "chain", "checksum", "head", "released", "script_location"]
 
 
 @lru_cache(maxsize=1)
@@ -34,6 +34,16 @@ def chain() -> tuple[str, ...]:
 def head() -> str:
     """The newest revision."""
     return chain()[-1]
+
+
+RELEASED = "released.sha256"
+"""Beside ``versions/``: the checksums of released revisions, as ``sha256sum`` prints them. Only ever appended to."""
+
+
+def released() -> dict[str, str]:
+    """Released revisions with their checksums."""
+    lines = (script_location() / RELEASED).read_text().splitlines()
+    return {Path(name).stem: checksum for checksum, name in (line.split() for line in lines)}
 
 
 @lru_cache(maxsize=256)

@@ -74,8 +74,14 @@ class State:
 
     @property
     def edited(self) -> tuple[str, ...]:
-        """Applied revisions whose files were changed since."""
-        return tuple(row.revision for row in self.history if row.edited)
+        """Revisions whose files were changed since they were applied here, or since they were released."""
+        applied = {row.revision for row in self.history if row.edited}
+        sealed = scripts.released()
+        return tuple(
+            stem
+            for stem in scripts.chain()
+            if stem in applied or sealed.get(stem, scripts.checksum(stem)) != scripts.checksum(stem)
+        )
 
     @property
     def verdict(self) -> Verdict:
@@ -119,7 +125,7 @@ class State:
             )
         if self.edited:
             raise RevisionEdited(
-                f"applied revisions were edited since: {', '.join(self.edited)}. Restore those files (git checkout "
+                f"released revisions were edited since: {', '.join(self.edited)}. Restore those files (git checkout "
                 "-- alembic/versions) and put the change into a new revision: aragora-db revision -m TEXT"
             )
 

@@ -12,7 +12,7 @@ from aragora_db.engine.sqlite import READ_ONLY
 from aragora_db.migrations import scripts
 from aragora_db.migrations.catalogue import Difference, compare
 from aragora_db.migrations.state import State, Verdict, read_state
-from aragora_db.migrations.triggers import missing_triggers
+from aragora_db.migrations.triggers import trigger_differences
 from aragora_db.models import Base
 
 if TYPE_CHECKING:
@@ -80,4 +80,4 @@ def status(target: Target) -> Status:
 
 def drift(connection: Connection) -> list[Difference]:
     """Where the database differs from the models, guard triggers included."""
-    return [*compare(connection, Base.metadata), *missing_triggers(connection)]
+    return [*compare(connection, Base.metadata), *trigger_differences(connection)]

@@ -1,51 +1,75 @@
-"""Whether the triggers of the guard are still there."""
+"""Whether the guard's triggers are as the first revision made them, and nothing else fires on our tables."""
 
 from __future__ import annotations
 
+import re
+from functools import lru_cache
+from importlib.util import module_from_spec, spec_from_file_location
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from aragora_db.migrations import scripts
 from aragora_db.migrations.catalogue import Difference
+from aragora_db.migrations.catalogue.difference import Change
+from aragora_db.models import Base
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-__all__ = ["missing_triggers"]
+__all__ = ["trigger_differences"]
 
-# (table, trigger), as the revision 20260101_schema_history makes them.
-_EXPECTED = {
-    "postgresql": {
-        ("aragora_schema_version", "aragora_forward_only"),
-        ("aragora_schema_version", "aragora_no_truncate"),
-        ("schema_history", "aragora_forward_only"),
-        ("schema_history", "aragora_no_truncate"),
-    },
-    "sqlite": {
-        ("aragora_schema_version", "aragora_version_insert"),
-        ("aragora_schema_version", "aragora_version_update"),
-        ("aragora_schema_version", "aragora_version_delete"),
-        ("schema_history", "aragora_history_insert"),
-        ("schema_history", "aragora_history_update"),
-        ("schema_history", "aragora_history_delete"),
-    },
-}
-
-_ENABLED = {
+# (table, trigger, definition): on PostgreSQL the function's body; rules and row level security act on rows as well.
+_FOUND = {
     # 'D' is a disabled trigger, 'R' one that fires only in replicas.
-    "postgresql": (
-        "SELECT c.relname, t.tgname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid"
-        " WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND pg_table_is_visible(c.oid)"
-    ),
-    "sqlite": "SELECT tbl_name, name FROM sqlite_master WHERE type = 'trigger'",
+    "postgresql": """
+        SELECT c.relname, t.tgname, p.prosrc FROM pg_trigger t
+            JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_proc p ON p.oid = t.tgfoid
+            WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND pg_table_is_visible(c.oid)
+        UNION ALL SELECT c.relname, r.rulename, pg_get_ruledef(r.oid) FROM pg_rewrite r
+            JOIN pg_class c ON c.oid = r.ev_class WHERE c.relkind = 'r' AND pg_table_is_visible(c.oid)
+        UNION ALL SELECT relname, 'row level security', 'enabled' FROM pg_class
+            WHERE relkind = 'r' AND relrowsecurity AND pg_table_is_visible(oid)
+    """,
+    "sqlite": "SELECT tbl_name, name, sql FROM sqlite_master WHERE type = 'trigger'",
 }
 
+_GUARD_REVISION = "20260101_schema_history"
+_NAMES = re.compile(r"CREATE TRIGGER (\w+) BEFORE .*? ON (\w+)", re.DOTALL)
 
-def missing_triggers(connection: Connection) -> list[Difference]:
-    """The guard's triggers that are gone or disabled."""
-    dialect = connection.dialect.name
-    found = {(str(table), str(name)) for table, name in connection.execute(sa.text(_ENABLED[dialect]))}
-    return [
-        Difference("trigger", table, name, "missing", "a trigger that keeps the record moving forward", None)
-        for table, name in sorted(_EXPECTED[dialect] - found)
-    ]
+
+def trigger_differences(connection: Connection) -> list[Difference]:
+    """The guard's triggers that are gone, disabled or changed, and what else fires on our tables."""
+    expected = _expected(connection.dialect.name)
+    rows = connection.execute(sa.text(_FOUND[connection.dialect.name]))
+    found = {(str(table), str(name)): _one_line(text) for table, name, text in rows if _ours(str(table))}
+    differences: list[Difference] = []
+    for table, name in sorted(expected.keys() | found.keys()):
+        here, there = found.get((table, name)), expected.get((table, name))
+        if here != there:
+            change: Change = "missing" if here is None else "unexpected" if there is None else "changed"
+            differences.append(Difference("trigger", table, name, change, there, here))
+    return differences
+
+
+def _ours(table: str) -> bool:
+    return table in Base.metadata.tables or table == "aragora_schema_version"
+
+
+@lru_cache(maxsize=2)
+def _expected(dialect: str) -> dict[tuple[str, str], str]:
+    """The triggers as the revision has them; read from its file, so that they stand in one place."""
+    path = scripts.script_location() / "versions" / f"{_GUARD_REVISION}.py"
+    spec = spec_from_file_location(_GUARD_REVISION, path)
+    assert spec is not None  # noqa: S101 -- for the type checker: a path that ends in .py has one
+    assert spec.loader is not None  # noqa: S101 -- as above
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    statements: list[str] = module._GUARD[dialect]  # noqa: SLF001 -- a revision has no public names
+    body = next((text.split("$body$")[1] for text in statements if "$body$" in text), None)
+    triggers = [(match, text) for text in statements if (match := _NAMES.search(text))]
+    return {(match[2], match[1]): _one_line(text if body is None else body) for match, text in triggers}
+
+
+def _one_line(text: object) -> str:
+    return " ".join(str(text).split())

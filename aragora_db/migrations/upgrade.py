@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy import Engine
 
-__all__ = ["alembic_config", "inspect_state", "migrate", "print_sql"]
+__all__ = ["alembic_config", "inspect_state", "migrate", "one_command", "print_sql"]
 
 # Alembic's `context` and `op` belong to the process, not to a thread.
 _one_at_a_time = threading.Lock()
@@ -39,7 +39,7 @@ def migrate(target: Target, version: str = "head", reader: Engine | None = None)
         return []
     from alembic import command  # noqa: PLC0415 -- costs 80 ms, and most starts find nothing to do
 
-    with _alembic():
+    with one_command():
         command.upgrade(alembic_config(target), version)
     known = {row.revision for row in before.history}
     return [row.revision for row in inspect_state(target).history if row.revision not in known]
@@ -73,12 +73,12 @@ def print_sql(target: Target, version: str = "head") -> None:
     """Print the SQL of an upgrade from an empty PostgreSQL, or of ``FROM:TO``, to stdout, for ``psql``."""
     from alembic import command  # noqa: PLC0415 -- as above
 
-    with _alembic():
+    with one_command():
         command.upgrade(alembic_config(target), version, sql=True)
 
 
 @contextmanager
-def _alembic() -> Generator[None]:
+def one_command() -> Generator[None]:
     """One command at a time; what Alembic refuses, such as a revision that does not exist, is wrong use."""
     from alembic.util import CommandError  # noqa: PLC0415 -- as above
 

@@ -111,10 +111,12 @@ def test_each_rule_finds_what_breaks_it(break_it, expected, revisions):
 def test_the_manifest_is_what_sha256sum_reads():
     """Anybody can check a checkout with the tool of the operating system."""
     folder = scripts.script_location()
-    for line in (folder / lint.RELEASED).read_text().splitlines():
+    for line in (folder / scripts.RELEASED).read_text().splitlines():
         assert re.fullmatch(r"[0-9a-f]{64}  \d{8}_[a-z0-9_]+\.py", line)
-    assert list(lint.released()) == [stem for stem in scripts.chain() if stem in lint.released()]
+    assert list(scripts.released()) == [stem for stem in scripts.chain() if stem in scripts.released()]
     if shutil.which("sha256sum"):
         subprocess.run(
-            ["sha256sum", "--check", "--strict", "--quiet", folder / lint.RELEASED], cwd=folder / "versions", check=True
+            ["sha256sum", "--check", "--strict", "--quiet", folder / scripts.RELEASED],
+            cwd=folder / "versions",
+            check=True,
         )
