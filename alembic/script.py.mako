@@ -1,3 +1,4 @@
+<% filled = "op." in (upgrades or "") %>\
 """${message.rstrip(".")}.
 
 Revision: ${up_revision}
@@ -11,6 +12,9 @@ Reverses: ${config.attributes["reverses"]}
 import sqlalchemy as sa
 from alembic import op
 
+% if not filled:
+from aragora_db.errors import UsageError
+% endif
 from aragora_db.migrations.forward_only import no_way_back as __getattr__  # noqa: F401 -- answers for `downgrade`
 ${imports if imports else ""}
 
@@ -22,4 +26,8 @@ depends_on = None
 
 def upgrade() -> None:
     """${message.rstrip(".")}."""
-    ${upgrades if "op." in (upgrades or "") else "raise NotImplementedError"}
+% if filled:
+    ${upgrades}
+% else:
+    raise UsageError(f"{revision} is not filled in: write its upgrade(), or delete the file")
+% endif

@@ -7,6 +7,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from aragora_db.config import Dsn, PoolerMode, Settings, detect_pooler
+from aragora_db.errors import ConfigurationError
 
 __all__ = ["Target"]
 
@@ -43,7 +44,13 @@ class Target:
     @property
     def missing_file(self) -> bool:
         """Whether this is a SQLite file that does not exist; connecting would make it."""
-        return self.file is not None and not self.file.exists()
+        try:
+            return self.file is not None and not self.file.exists()
+        except OSError as error:
+            raise ConfigurationError(
+                f"the SQLite file {self.file} cannot be looked at: {error.strerror}. Choose another one with "
+                "ARAGORA_DATA_DIR or DATABASE_URL"
+            ) from error
 
     @property
     def through_transaction_pooler(self) -> bool:

@@ -59,6 +59,9 @@ SQLITE_CODES: dict[str, type[errors.DatabaseError]] = {
 }
 
 
+_WHERE_FROM = "The address comes from ARAGORA_POSTGRES_DSN, DATABASE_URL or ARAGORA_PG_* (TLS: ARAGORA_PG_SSL_MODE)"
+
+
 def translate_errors(engine: Engine) -> None:
     """Make this engine raise the errors of `aragora_db.errors`; each keeps the driver's error as ``orig``."""
     event.listen(engine, "handle_error", _translate, retval=True)
@@ -94,7 +97,16 @@ def _translate(context: ExceptionContext) -> BaseException | None:
         kind = errors.PermissionDenied  # a file, a folder or a standby that nobody can write to
     if lost and getattr(context.execution_context, "aragora_timed_out", False):
         kind = errors.CommandTimeout
-    return None if kind is None else _describe(kind, original)
+    if kind is None:
+        return None
+    error = _describe(kind, original)
+    if kind is errors.DatabaseUnavailable and isinstance(original, sqlite3.Error) and context.engine is not None:
+        error.message = f"{error.message}: {context.engine.url.database}"
+    elif kind is errors.DatabaseUnavailable and _never_connected(context):
+        # libpq's text has several lines and may end with a question.
+        end = "" if error.message.endswith("?") else "."
+        error.message = f"{' '.join(error.message.split())}{end} {_WHERE_FROM}"
+    return error
 
 
 def _sqlstate(original: Exception) -> str:

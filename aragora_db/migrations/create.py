@@ -35,6 +35,8 @@ def create_revision(target: Target, message: str, *, reverses: str | None = None
     """
     from alembic import command  # noqa: PLC0415 -- costs 80 ms, and most starts of the program do not need it
 
+    if scripts.script_location().parent.name == "migrations":
+        raise UsageError("this is an installed package, whose revisions an upgrade would replace: work in a checkout")
     if reverses is not None and reverses not in scripts.chain():
         raise UsageError(f"there is no revision {reverses} to reverse; the newest is {scripts.head()}")
     stem = revision_id(message)

@@ -100,6 +100,7 @@ def _online(target: Target) -> None:
         state.raise_if_unknown()
         # Looked up without a lock: replicas that start at head do not queue behind each other.
         if state.verdict is Verdict.AT_HEAD and _destination() in _HEAD and _command() == "upgrade":
+            log.info("nothing to do: the database is at %s", state.current)
             return
         _upgrade = {"sqlite": _upgrade_sqlite, "postgresql": _upgrade_postgresql}[target.dsn.backend]
         _upgrade(engine, target)

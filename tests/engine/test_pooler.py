@@ -136,7 +136,7 @@ def test_begin_and_settings_are_one_message(server_case, pooled_url, open_databa
     begins = [chunk for chunk in proxy.sent if b"BEGIN" in chunk]
     assert len(begins) == 1
     assert begins[0].startswith(b"Q")
-    assert begins[0].count(b"SET LOCAL") == 3
+    assert begins[0].count(b"SET LOCAL") == 4
     # Ping, BEGIN with the settings, the statement, COMMIT.
     assert len(proxy.sent) == 4, proxy.sent
 
