@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from aragora_db.config import Dsn, SecretSource
     from aragora_db.engine.loops import LoopEngines
 
-__all__ = ["Database", "get_database"]
+__all__ = ["Database"]
 
 T = TypeVar("T")
 
@@ -286,24 +286,9 @@ class Database:
 
 
 _databases: WeakSet[Database] = WeakSet()
-_database: Database | None = None
-_database_lock = threading.Lock()
-
-
-def get_database() -> Database:
-    """The process's database, from the environment, made at the first call."""
-    global _database  # noqa: PLW0603 -- one per process is the point
-    if _database is None:
-        with _database_lock:
-            if _database is None:
-                _database = Database()
-    return _database
 
 
 def _in_child() -> None:
-    """Another thread of the parent may have held the lock when it forked."""
-    global _database_lock  # noqa: PLW0603 -- as above
-    _database_lock = threading.Lock()
     for database in list(_databases):
         database.forget_parent()
 

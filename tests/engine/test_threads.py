@@ -10,9 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from aragora_db import database as database_module
-from aragora_db.database import Database, get_database
+from aragora_db import process
+from aragora_db.database import Database
 from aragora_db.models import EloRating
+from aragora_db.process import get_database
 
 THREADS, UNITS = 8, 20
 
@@ -79,13 +80,13 @@ def test_engine_while_another_thread_prepares(fresh_databases):
 @pytest.fixture
 def own_database(tmp_path, monkeypatch):
     """`get_database` as in a new process, with a folder of its own."""
-    monkeypatch.setattr(database_module, "_database", None)
+    monkeypatch.setattr(process, "_database", None)
     monkeypatch.setenv("ARAGORA_DATA_DIR", str(tmp_path))
     for name in ("DATABASE_URL", "ARAGORA_POSTGRES_DSN", "ARAGORA_DB_BACKEND"):
         monkeypatch.delenv(name, raising=False)
     yield tmp_path
-    if database_module._database is not None:
-        database_module._database.close()
+    if process._database is not None:
+        process._database.close()
 
 
 def test_get_database_is_one_object(own_database):

@@ -22,6 +22,7 @@ from aragora_db.migrations.catalogue import Difference, compare
 from aragora_db.models import Base
 from aragora_db.testing.databases import create_database, drop_database
 from aragora_db.testing.handles import PgBouncer, PostgresServer
+from aragora_db.testing.plugin import missing
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -241,7 +242,7 @@ def tool(server: PostgresServer, name: str) -> str:
     """The path of a client program that can talk to the server."""
     path = shutil.which(name, path=server.bindir) if server.bindir else None
     if path is None:
-        pytest.skip(f"{name} is not installed")
+        missing(f"{name} is not installed")
     version = subprocess.run([path, "--version"], check=True, capture_output=True, text=True).stdout
     major = int(version.split()[2].split(".")[0])
     if major < server.version // 10000:

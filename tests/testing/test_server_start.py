@@ -20,6 +20,7 @@ from aragora_db.errors import AragoraDBError
 from aragora_db.testing import servers
 from aragora_db.testing.binaries import EMBEDDED_ONLY, PostgresBinaries, find_pgbouncer, find_postgres, find_redis
 from aragora_db.testing.client import OwnKeeper, ask
+from aragora_db.testing.plugin import missing
 from aragora_db.testing.process import server_account
 from aragora_db.testing.workspace import make_workspace, remove_workspace
 
@@ -159,7 +160,7 @@ def test_a_port_taken_in_the_last_moment_is_tried_around(
     """Between finding a free port and binding it another process may take it; on busy CI machines it happens."""
     binary = {"postgresql": find_postgres, "redis": find_redis, "pgbouncer": find_pgbouncer}[kind]()
     if binary is None:
-        pytest.skip(f"no {kind} here")
+        missing(f"no {kind} here")
     free_port = servers.free_port
     with socket.create_server(("127.0.0.1", 0)) as stranger:
         taken = stranger.getsockname()[1]
@@ -205,7 +206,7 @@ def test_stopping_a_server_that_is_gone_already_is_fine(workspace: Path) -> None
     """A test may have killed Redis on purpose; the clean-up comes after it all the same."""
     binary = find_redis()
     if binary is None:
-        pytest.skip("no Redis here")
+        missing("no Redis here")
     server, address = servers.start_redis(binary, workspace, server_account())
     os.kill(address.pid, signal.SIGKILL)
     server.stop()

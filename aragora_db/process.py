@@ -1,0 +1,37 @@
+"""The process's own database."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from aragora_db.database import Database
+
+__all__ = ["get_database"]
+
+_database: Database | None = None
+_lock = threading.Lock()
+
+
+def get_database() -> Database:
+    """The process's database, from the environment, made at the first call.
+
+    Raises:
+        ConfigurationError: the environment names no usable database.
+    """
+    global _database  # noqa: PLW0603 -- one per process is the point
+    if _database is None:
+        with _lock:
+            if _database is None:
+                _database = Database()
+    return _database
+
+
+def _in_child() -> None:
+    """Another thread of the parent may have held the lock when it forked."""
+    global _lock  # noqa: PLW0603 -- as above
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+    os.register_at_fork(after_in_child=_in_child)
