@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from typing import Any
 
@@ -20,6 +21,8 @@ __all__ = [
     "pool_settings",
     "url_parts",
 ]
+
+_OLDEST = (3, 37)
 
 # Virtual-machine instructions between two looks at the clock: about a millisecond, too rare to be measurable.
 _INSTRUCTIONS = 100_000
@@ -77,7 +80,16 @@ def fixed_pool_arguments(target: Target) -> frozenset[str]:
 
 
 def listen(engine: Engine, target: Target) -> None:
-    """Prepare each new connection and begin each transaction."""
+    """Prepare each new connection and begin each transaction.
+
+    Raises:
+        ConfigurationError: this Python's SQLite is too old.
+    """
+    if sqlite3.sqlite_version_info < _OLDEST:
+        raise ConfigurationError(
+            f"this Python has SQLite {sqlite3.sqlite_version}; aragora_db needs 3.37 or newer, which knows STRICT tables: "
+            "use another Python, or PostgreSQL through DATABASE_URL"
+        )
 
     @event.listens_for(engine, "do_connect")
     def _make_folder(*_: Any) -> None:

@@ -85,3 +85,10 @@ def test_one_failed_abort_does_not_end_the_watchdog(caplog):
         asyncio.run(asyncio.sleep(0.1))
     assert done == ["failed", "second"]
     assert "could not be cut" in caplog.text
+
+
+def test_an_old_sqlite_is_named(monkeypatch, tmp_path):
+    """Without STRICT tables the first revision fails with a syntax error that explains nothing."""
+    monkeypatch.setattr("aragora_db.engine.sqlite._OLDEST", (99, 0))
+    with pytest.raises(ConfigurationError, match="STRICT"):
+        Database(f"sqlite:///{tmp_path}/new.db").migrate()
