@@ -87,8 +87,8 @@ def listen(engine: Engine, target: Target) -> None:
     """
     if sqlite3.sqlite_version_info < _OLDEST:
         raise ConfigurationError(
-            f"this Python has SQLite {sqlite3.sqlite_version}; aragora_db needs 3.37 or newer, which knows STRICT tables: "
-            "use another Python, or PostgreSQL through DATABASE_URL"
+            f"this Python has SQLite {sqlite3.sqlite_version}; aragora_db needs 3.37 or newer, which knows STRICT "
+            "tables: use another Python, or PostgreSQL through DATABASE_URL"
         )
 
     @event.listens_for(engine, "do_connect")
