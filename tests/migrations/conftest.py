@@ -103,6 +103,10 @@ class Revisions:
         self.path(stem).write_text(text.replace(old, new, 1) if old else new + text)
         self.refresh()
 
+    def unseal(self) -> None:
+        """Nothing is released yet, so that a revision of the real tree may still be edited."""
+        self.released.write_text("")
+
     def remove(self, *stems: str) -> None:
         """Delete revisions, as in an older version of the package."""
         for stem in stems:

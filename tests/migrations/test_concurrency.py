@@ -124,6 +124,7 @@ def slow_tree(tmp_path):
     revision.write_text(
         source + "\n\n_run = upgrade\n\n\ndef upgrade():\n    _run()\n    import time\n    time.sleep(60)\n"
     )
+    (tree / scripts.RELEASED).write_text("")  # not released, so that the copy may be edited
     return tree
 
 

@@ -209,3 +209,13 @@ CHAIN = scripts.chain()
 def test_verdicts(state, verdict, last_common, pending):
     """Every command decides by this word."""
     assert (state.verdict, state.last_common, len(state.pending)) == (verdict, last_common, pending)
+
+
+def test_an_edited_release_is_refused_before_anything_is_applied(dialect, fresh_databases, revisions):
+    """A new database that takes an edited revision is the start of two histories under one name."""
+    revisions.edit("20260102_elo")
+    database = Database(fresh_databases.url(dialect, migrated=False))
+    with pytest.raises(RevisionEdited, match="20260102_elo"):
+        database.migrate()
+    assert inspect_state(database._target).current is None
+    database.close()

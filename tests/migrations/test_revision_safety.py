@@ -59,6 +59,7 @@ def test_a_failure_in_the_first_revision_of_all_leaves_an_empty_database(dialect
     """The version table is made before the first revision; left alone, it would make the database look like ours."""
     database = Database(Settings.explicit(database_url=fresh_databases.url(dialect, migrated=False)))
     first, guard = "20260101_schema_history", "    for statement in _GUARD"
+    revisions.unseal()
     revisions.edit(first, guard, f"    raise RuntimeError('half way')\n{guard}")
     with pytest.raises(RuntimeError, match="half way"):
         database.migrate()
