@@ -38,7 +38,6 @@ class EloRating(Base):
         collection_class=attribute_keyed_dict("domain"),
         cascade="all, delete-orphan",
         passive_deletes=True,
-        back_populates="rating",
     )
     domain_elos: AssociationProxy[dict[str, float]] = association_proxy("domain_ratings", "elo", creator=_rate_domain)
 
@@ -67,8 +66,6 @@ class EloDomainRating(Base):
     domain: Mapped[key] = mapped_column(primary_key=True)
     elo: Mapped[float] = mapped_column(default=1500.0, server_default=sa.text("1500.0"))
 
-    rating: Mapped[EloRating] = relationship(back_populates="domain_ratings")
-
 
 index(
     EloDomainRating,
@@ -96,7 +93,6 @@ class EloMatch(Base):
         cascade="all, delete-orphan",
         passive_deletes=True,
         order_by="EloMatchParticipant.position",
-        back_populates="match",
     )
     scores: AssociationProxy[dict[str, float | None]] = association_proxy("participants", "score")
     elo_changes: AssociationProxy[dict[str, float | None]] = association_proxy("participants", "elo_change")
@@ -119,8 +115,6 @@ class EloMatchParticipant(Base):
     position: Mapped[int]
     score: Mapped[float | None]
     elo_change: Mapped[float | None]
-
-    match: Mapped[EloMatch] = relationship(back_populates="participants")
 
     __table_args__ = (sa.UniqueConstraint("match_id", "position"),)
 

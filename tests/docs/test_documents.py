@@ -28,16 +28,11 @@ def test_the_readme_example_runs(tmp_path):
     clean = {
         name: value for name, value in os.environ.items() if not name.startswith(("ARAGORA_", "DATABASE_", "REDIS_"))
     }
-    run = subprocess.run(
-        [sys.executable, "-W", "error", "-c", example],
-        cwd=tmp_path,
-        env=clean,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
-    assert run.stdout.splitlines() == ["1516.0", "[('claude-critic', 1516.0)]"]
+    for elo in ("1516.0", "1532.0"):  # twice, as everybody does
+        command = [sys.executable, "-W", "error", "-c", example]
+        run = subprocess.run(command, cwd=tmp_path, env=clean, capture_output=True, text=True, check=False)
+        assert run.returncode == 0, run.stderr
+        assert run.stdout.splitlines() == [elo, f"[('claude-critic', {elo})]"]
     assert (tmp_path / ".nomic" / "aragora.db").exists()
 
 
