@@ -24,13 +24,11 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy import event
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.types import TypeDecorator
 
 from aragora_db import json_text
-from aragora_db.errors import InvalidValue
+from aragora_db.guarded import Guarded
 
 if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import Dialect
@@ -49,7 +47,6 @@ __all__ = [
     "UtcDateTime",
 ]
 
-T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
 
 # A PostgreSQL btree refuses an index row over 2,704 bytes ("index row size exceeds btree version 4 maximum"); two keys
@@ -57,47 +54,7 @@ E = TypeVar("E", bound=StrEnum)
 KEY_BYTES = 1024
 
 
-class _Guarded(TypeDecorator[T]):
-    """A type that checks what goes in, and knows its column so that the error can name it."""
-
-    cache_ok = True
-    column: sa.Column[Any] | None = None
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """The column's type on this dialect.
-
-        Not passed through ``dialect.type_descriptor``: psycopg's dialect would make ``text`` a ``varchar`` of it.
-        """
-        return self.variants.get(dialect.name, self.variants["postgresql"])
-
-    variants: ClassVar[dict[str, TypeEngine[Any]]]
-
-    def refuse(self, value: object, expected: str) -> InvalidValue:
-        """The error for a value, which is described by its type only: it may be a secret."""
-        column = self.column
-        name = f"{column.table.name}.{column.name}" if column is not None else "this column"
-        return InvalidValue(f"{name} takes {expected}; got {_describe(value)}")
-
-
-@event.listens_for(_Guarded, "after_parent_attach", propagate=True)
-def _remember_column(target: _Guarded[Any], parent: Any) -> None:
-    if isinstance(parent, sa.Column):
-        target.column = parent
-
-
-def _describe(value: object) -> str:
-    if isinstance(value, float) and not math.isfinite(value):
-        return repr(value)
-    if isinstance(value, datetime) and value.tzinfo is None:
-        return "a naive datetime"
-    if isinstance(value, int) and not isinstance(value, bool):
-        return f"an integer of {value.bit_length()} bits"
-    if isinstance(value, str):
-        return f"a string of {len(value)} characters"
-    return f"a value of type {type(value).__name__}"
-
-
-class Text(_Guarded[str]):
+class Text(Guarded[str]):
     r"""Text without NUL and without lone surrogates, sorted by code point.
 
     PostgreSQL cannot store ``\x00`` and UTF-8 has no lone surrogates; SQLite's shell cuts a string at the first NUL.
@@ -134,7 +91,7 @@ class Key(Text):
     max_bytes: ClassVar[int | None] = KEY_BYTES
 
 
-class EnumText(_Guarded[E]):
+class EnumText(Guarded[E]):
     """The value of a `StrEnum` as text; the table carries a CHECK with the same values."""
 
     impl = sa.Text
@@ -159,7 +116,7 @@ class EnumText(_Guarded[E]):
         return None if value is None else self.enum_class(value)
 
 
-class Integer(_Guarded[int]):
+class Integer(Guarded[int]):
     """A whole number of at most 64 bits with sign. True and False are no numbers here: PostgreSQL refuses them."""
 
     impl = sa.BigInteger
@@ -181,7 +138,7 @@ class Integer(_Guarded[int]):
         return number
 
 
-class Double(_Guarded[float]):
+class Double(Guarded[float]):
     """A finite IEEE 754 double. SQLite turns NaN into NULL; PostgreSQL sorts it above everything. Neither is kept."""
 
     impl = sa.Double
@@ -203,7 +160,7 @@ class Double(_Guarded[float]):
         return number + 0.0
 
 
-class Boolean(_Guarded[bool]):
+class Boolean(Guarded[bool]):
     """True or False, and nothing that merely looks like it."""
 
     impl = sa.Boolean
@@ -225,7 +182,7 @@ class Boolean(_Guarded[bool]):
         return None if value is None else bool(value)
 
 
-class UtcDateTime(_Guarded[datetime]):
+class UtcDateTime(Guarded[datetime]):
     r"""An instant, to the microsecond. Naive datetimes are refused: nobody can tell which instant they mean.
 
     SQLite keeps fixed-width UTC text that sorts in time order and that PostgreSQL's ``\copy`` reads as it is.
@@ -266,7 +223,7 @@ def _render_text(*_: object, **__: object) -> str:
     return "TEXT"
 
 
-class Json(_Guarded[Any]):
+class Json(Guarded[Any]):
     """A JSON value. None is SQL NULL; a null inside a value stays one.
 
     Numbers compare by value after a round trip and the order of keys is not kept (jsonb sorts them); see
@@ -290,7 +247,7 @@ class Json(_Guarded[Any]):
             raise self.refuse(value, f"JSON that both databases keep: {problem}") from None
 
 
-class Blob(_Guarded[bytes]):
+class Blob(Guarded[bytes]):
     """Bytes."""
 
     impl = sa.LargeBinary

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from aragora_db.config import accept
 from aragora_db.config.choices import Backend, Environment, PoolerChoice, SslMode
 from aragora_db.config.variables import Variable
 
@@ -18,48 +19,8 @@ _NO_LIMIT = "seconds; 0 is no limit"
 _SYSTEM = "seconds; 0 leaves it to the operating system"
 
 
-def _lower(value: object) -> object:
-    return value.strip().lower() if isinstance(value, str) else value
-
-
-def _plain(value: str) -> str:
-    """Refuse what libpq cannot take: NUL, and the lone surrogates that Python makes of bytes that are no UTF-8."""
-    if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
-        raise ValueError("UTF-8 without NUL only")
-    return value
-
-
-def _plain_secret(value: SecretStr) -> SecretStr:
-    _plain(value.get_secret_value())
-    return value
-
-
-def _host(value: str) -> str:
-    if "://" in value or "@" in value[1:] or any(character.isspace() for character in value):
-        raise ValueError("a host only: no URL, no user@host, no space after a comma")
-    return value
-
-
-def _name(value: str) -> str:
-    if "://" in value:  # a whole DSN in the wrong variable would be shown with its password
-        raise ValueError("a name only: no URL")
-    return value
-
-
-def _folder(value: Path) -> Path:
-    _name(str(value))
-    _plain(str(value))
-    return value
-
-
-def _none_or_a_second(value: float) -> float:
-    if 0 < value < 1:
-        raise ValueError("the statement timeout must fit below, and is in whole seconds")
-    return value
-
-
-_Text = Annotated[str, Field(min_length=1), AfterValidator(_plain)]
-_Secret = Annotated[SecretStr, AfterValidator(_plain_secret)]
+_Text = Annotated[str, Field(min_length=1), AfterValidator(accept.plain)]
+_Secret = Annotated[SecretStr, AfterValidator(accept.plain_secret)]
 
 
 class _Group(BaseSettings):
@@ -95,7 +56,7 @@ class Target(_Group):
     ] = None
     pg_host: Annotated[
         _Text,
-        AfterValidator(_host),
+        AfterValidator(accept.host),
         Variable(
             "ARAGORA_PG_HOST",
             "Where PostgreSQL is when there is no DSN. Any one ARAGORA_PG_* means PostgreSQL.",
@@ -105,12 +66,12 @@ class Target(_Group):
     pg_port: Annotated[int, Variable("ARAGORA_PG_PORT", "Its port.")] = Field(default=5432, ge=1, le=65535)
     pg_database: Annotated[
         _Text,
-        AfterValidator(_name),
+        AfterValidator(accept.name),
         Variable("ARAGORA_PG_DATABASE", "The database's name.", accepts="a name, taken as it is"),
     ] = "aragora"
     pg_user: Annotated[
         _Text,
-        AfterValidator(_name),
+        AfterValidator(accept.name),
         Variable("ARAGORA_PG_USER", "The role to log in as.", accepts="a name, taken as it is"),
     ] = "aragora"
     pg_password: Annotated[
@@ -124,7 +85,7 @@ class Target(_Group):
     ] = None
     pg_ssl_mode: Annotated[
         SslMode,
-        BeforeValidator(_lower),
+        BeforeValidator(accept.lower),
         Variable(
             "ARAGORA_PG_SSL_MODE",
             "How far the connection is secured. A DSN says `sslmode=` itself.",
@@ -140,7 +101,7 @@ class Target(_Group):
     ] = False
     data_dir: Annotated[
         Path,
-        AfterValidator(_folder),
+        AfterValidator(accept.folder),
         Variable("ARAGORA_DATA_DIR", "Folder of the SQLite file `aragora.db`.", accepts="a folder's path in UTF-8"),
     ] = Path(".nomic")
 
@@ -182,7 +143,7 @@ class Timing(_Group):
     ] = Field(default=60, ge=0, le=3600)
     command_timeout: Annotated[
         float,
-        AfterValidator(_none_or_a_second),
+        AfterValidator(accept.none_or_a_second),
         Variable(
             "ARAGORA_DB_COMMAND_TIMEOUT",
             "After this the client gives up on an answer. Not below ARAGORA_DB_STATEMENT_TIMEOUT, so that the server "
@@ -237,7 +198,7 @@ class Timing(_Group):
     ] = Field(default=30, ge=0, le=3600)
     pooler: Annotated[
         PoolerChoice,
-        BeforeValidator(_lower),
+        BeforeValidator(accept.lower),
         Variable(
             "ARAGORA_DB_POOLER",
             "Whether a pooler stands in front of the server. `auto` goes by port 6543, known hosts and "

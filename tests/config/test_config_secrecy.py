@@ -157,3 +157,12 @@ def test_other_secrets_of_libpq() -> None:
         dsn = Dsn("postgresql", {"host": "db.example", name: MARK})
         assert MARK not in repr(dsn)
         assert MARK in dsn.url()
+
+
+@pytest.mark.parametrize("variable", ["ARAGORA_DATA_DIR", "ARAGORA_PG_DATABASE", "ARAGORA_PG_USER", "ARAGORA_PG_HOST"])
+def test_a_dsn_in_the_wrong_variable_is_refused_unseen(variable):
+    """Taken for a name or a folder it would be shown, password and all, by every status and log line."""
+    with pytest.raises(ConfigurationError) as refused:
+        Settings.explicit(**{variable: "postgresql://aragora:hunter2-secret@db/aragora"})
+    assert variable in str(refused.value)
+    assert "hunter2-secret" not in str(refused.value)
