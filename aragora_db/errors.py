@@ -15,6 +15,7 @@ __all__ = [
     "CommandTimeout",
     "CommitUnknown",
     "ConfigurationError",
+    "ConflictError",
     "ConstraintViolation",
     "DatabaseUnavailable",
     "DistributedStateError",
@@ -24,6 +25,7 @@ __all__ = [
     "LockTimeout",
     "MigrationError",
     "MigrationLocked",
+    "NotFoundError",
     "NotNullViolation",
     "PermissionDenied",
     "PoolExhausted",
@@ -76,6 +78,21 @@ class InvalidValue(AragoraDBError, sa_exc.DontWrapMixin, ValueError):
     """
 
     exit_code = 2
+
+
+# -- a store said no -----------------------------------------------------------------------------------------------
+
+
+class ConflictError(AragoraDBError):
+    """What a store was asked to record contradicts what is recorded already, such as other scores for one debate."""
+
+    exit_code = 1
+
+
+class NotFoundError(AragoraDBError, LookupError):
+    """What a store was asked to change is not there."""
+
+    exit_code = 1
 
 
 # -- the database said no ---------------------------------------------------------------------------------------------

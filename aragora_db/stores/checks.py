@@ -1,0 +1,86 @@
+"""What stores refuse before they write: one message per kind of mistake, naming the argument."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from aragora_db.errors import InvalidValue
+
+__all__ = ["count", "finite", "member", "name", "names", "share"]
+
+E = TypeVar("E", bound=StrEnum)
+
+
+def finite(argument: str, value: Any) -> float:
+    """A finite number.
+
+    Raises:
+        InvalidValue: it is none, or NaN, or infinite.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise InvalidValue(f"{argument} is {value!r}; it must be a finite number")
+    return float(value)
+
+
+def share(argument: str, value: Any) -> float:
+    """A number from 0 to 1.
+
+    Raises:
+        InvalidValue: it lies outside, or is no number.
+    """
+    number = finite(argument, value)
+    if not 0.0 <= number <= 1.0:
+        raise InvalidValue(f"{argument} is {value!r}; it must lie between 0 and 1")
+    return number
+
+
+def count(argument: str, value: Any) -> int:
+    """A whole number, 0 or more.
+
+    Raises:
+        InvalidValue: it is negative, or no whole number.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise InvalidValue(f"{argument} is {value!r}; it must be a whole number, 0 or more")
+    return value
+
+
+def name(argument: str, value: Any) -> str:
+    """A name or id: text that is not blank. Its length and characters are the column type's business.
+
+    Raises:
+        InvalidValue: it is blank, or no text.
+    """
+    if not isinstance(value, str) or not value.strip():
+        raise InvalidValue(f"{argument} is {value!r}; it must be a name, not blank")
+    return value
+
+
+def names(argument: str, values: Iterable[Any]) -> list[str]:
+    """Several names, each once, in the order given.
+
+    Raises:
+        InvalidValue: one is blank, no text, or there twice; or the whole is one text.
+    """
+    if isinstance(values, str):
+        raise InvalidValue(f"{argument} is one text; pass a list of names")
+    found = [name(argument, value) for value in values]
+    if len(set(found)) != len(found):
+        twice = next(value for value in found if found.count(value) > 1)
+        raise InvalidValue(f"{argument} names {twice!r} twice")
+    return found
+
+
+def member(argument: str, kind: type[E], value: Any) -> E:
+    """A member of an enumeration, or the text of one.
+
+    Raises:
+        InvalidValue: there is no such member.
+    """
+    try:
+        return kind(value)
+    except ValueError:
+        raise InvalidValue(f"{argument} is {value!r}; it must be one of " + ", ".join(kind)) from None
