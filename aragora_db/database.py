@@ -75,7 +75,7 @@ class Database:
         if self._sync_engines is None:
             with self._lock:
                 if self._sync_engines is None:
-                    self._keep_memory()
+                    self._prepare()
                     engine = create_engine(self._target)
                     self._sync_engines = engine, engine.execution_options(**READ_ONLY_OPTIONS)
         return self._sync_engines
@@ -96,8 +96,14 @@ class Database:
         return self._loop_engines.current()
 
     def _make_async_engine(self) -> AsyncEngine:
-        self._keep_memory()
+        self._prepare()
         return create_async_engine(self._target)
+
+    def _prepare(self) -> None:
+        """What every session of ours needs before its first."""
+        from aragora_db import derived  # noqa: F401, PLC0415 -- listens to sessions; imports the models # pyright: ignore[reportUnusedImport]
+
+        self._keep_memory()
 
     def _keep_memory(self) -> None:
         """A database in memory lives as long as a connection to it: hold one that no pool closes."""

@@ -6,12 +6,13 @@ from datetime import datetime
 from typing import Any, Literal
 
 import sqlalchemy as sa
+from sqlalchemy import event
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 from aragora_db.types import UtcDateTime
 
-__all__ = ["CheckKind", "SQLiteCheck", "newest_first", "now"]
+__all__ = ["CheckKind", "SQLiteCheck", "fts5", "keyword_index", "lexemes", "newest_first", "now"]
 
 CheckKind = Literal["boolean", "json", "utc"]
 
@@ -85,3 +86,35 @@ def _newest_first_postgresql(element: newest_first, compiler: Any, **keywords: A
 @compiles(newest_first, "sqlite")
 def _newest_first_sqlite(element: newest_first, compiler: Any, **keywords: Any) -> str:
     return f"{compiler.process(next(iter(element.clauses)), **keywords)} DESC"
+
+
+def lexemes(words: sa.ColumnElement[str]) -> sa.ColumnElement[Any]:
+    """The tsvector of words separated by spaces: as they are, for no parser of the server's would agree with SQLite."""
+    return sa.func.array_to_tsvector(sa.func.string_to_array(words, sa.literal_column("' '")))
+
+
+def fts5(table: str) -> list[str]:
+    """SQLite's full-text index over a table of `id` and `words`, named ``<table>_fts``, and what keeps it in step.
+
+    Splits at spaces only: ASCII letters, digits, the underscore and everything beyond ASCII belong to words. Without
+    positions (``detail=none``), which nobody asks for. External content and its triggers are as in
+    https://www.sqlite.org/fts5.html#external_content_tables.
+    """
+    remove = f"INSERT INTO {table}_fts ({table}_fts, rowid, words) VALUES ('delete', old.id, old.words);"
+    put = f"INSERT INTO {table}_fts (rowid, words) VALUES (new.id, new.words);"
+    return [
+        f"""CREATE VIRTUAL TABLE {table}_fts USING fts5(words, content='{table}', content_rowid='id',
+            tokenize="ascii tokenchars '_'", detail='none', columnsize=0)""",
+        f"CREATE TRIGGER {table}_added AFTER INSERT ON {table} BEGIN {put} END",
+        f"CREATE TRIGGER {table}_removed AFTER DELETE ON {table} BEGIN {remove} END",
+        f"CREATE TRIGGER {table}_changed AFTER UPDATE ON {table} BEGIN {remove} {put} END",
+    ]
+
+
+def keyword_index(table: sa.Table) -> None:
+    """Give a table of `id` and `words` its full-text index: GIN over a tsvector on PostgreSQL, FTS5 on SQLite."""
+    name = f"ix_{table.name}_words"
+    path = {"path": "keyword search (GIN); an FTS5 table on SQLite"}
+    sa.Index(name, lexemes(table.c.words), postgresql_using="gin", info=path).ddl_if(dialect="postgresql")
+    for statement in fts5(table.name):
+        event.listen(table, "after_create", sa.DDL(statement).execute_if(dialect="sqlite"))  # type: ignore[no-untyped-call]

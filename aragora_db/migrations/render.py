@@ -7,7 +7,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from sqlalchemy.sql.elements import False_, True_
 
-from aragora_db import ddl, types
+from aragora_db import ddl, types, vectors
 
 __all__ = ["render_item"]
 
@@ -23,6 +23,7 @@ _TYPES: tuple[tuple[type[sa.types.TypeEngine[Any]], str], ...] = (
     (types.UtcDateTime, "v.utc()"),
     (types.Json, "v.json()"),
     (types.Blob, "v.blob()"),
+    (vectors.Vector, "v.vector()"),
 )
 
 

@@ -1,4 +1,4 @@
-"""Whether the guard's triggers are as the first revision made them, and nothing else fires on our tables."""
+"""Whether the guard's triggers and the full-text indexes are as the revisions made them, and nothing else fires."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from aragora_db import ddl
 from aragora_db.migrations import scripts
 from aragora_db.migrations.catalogue import Difference
 from aragora_db.migrations.catalogue.difference import Change
@@ -31,7 +32,12 @@ _FOUND = {
         UNION ALL SELECT relname, 'row level security', 'enabled' FROM pg_class
             WHERE relkind = 'r' AND relrowsecurity AND pg_table_is_visible(oid)
     """,
-    "sqlite": "SELECT tbl_name, name, sql FROM sqlite_master WHERE type = 'trigger'",
+    # A full-text index is a virtual table, <table>_fts, and three triggers.
+    "sqlite": """
+        SELECT tbl_name, name, sql FROM sqlite_master WHERE type = 'trigger'
+        UNION ALL SELECT substr(name, 1, length(name) - 4), name, sql FROM sqlite_master
+            WHERE type = 'table' AND name LIKE '%\\_fts' ESCAPE '\\'
+    """,
 }
 
 _GUARD_REVISION = "20260101_schema_history"
@@ -39,8 +45,8 @@ _NAMES = re.compile(r"CREATE TRIGGER (\w+) BEFORE .*? ON (\w+)", re.DOTALL)
 
 
 def trigger_differences(connection: Connection) -> list[Difference]:
-    """The guard's triggers that are gone, disabled or changed, and what else fires on our tables."""
-    expected = _expected(connection.dialect.name)
+    """Triggers and full-text indexes that are gone, disabled or changed, and what else fires on our tables."""
+    expected = _guard(connection.dialect.name) | _full_text(connection.dialect.name)
     rows = connection.execute(sa.text(_FOUND[connection.dialect.name]))
     found = {(str(table), str(name)): _one_line(text) for table, name, text in rows if _ours(str(table))}
     differences: list[Difference] = []
@@ -57,8 +63,8 @@ def _ours(table: str) -> bool:
 
 
 @lru_cache(maxsize=2)
-def _expected(dialect: str) -> dict[tuple[str, str], str]:
-    """The triggers as the revision has them; read from its file, so that they stand in one place."""
+def _guard(dialect: str) -> dict[tuple[str, str], str]:
+    """The guard's triggers as the revision has them; read from its file, so that they stand in one place."""
     path = scripts.script_location() / "versions" / f"{_GUARD_REVISION}.py"
     spec = spec_from_file_location(_GUARD_REVISION, path)
     assert spec is not None  # noqa: S101 -- for the type checker: a path that ends in .py has one
@@ -69,6 +75,15 @@ def _expected(dialect: str) -> dict[tuple[str, str], str]:
     body = next((text.split("$body$")[1] for text in statements if "$body$" in text), None)
     triggers = [(match, text) for text in statements if (match := _NAMES.search(text))]
     return {(match[2], match[1]): _one_line(text if body is None else body) for match, text in triggers}
+
+
+def _full_text(dialect: str) -> dict[tuple[str, str], str]:
+    """What SQLite has for the index that PostgreSQL's catalogue lists with the others."""
+    if dialect != "sqlite":
+        return {}
+    tables = [table for table in Base.metadata.tables if table.endswith("_keywords")]
+    made = re.compile(r"CREATE (?:VIRTUAL TABLE|TRIGGER) (\w+)")
+    return {(table, made.findall(text)[0]): _one_line(text) for table in tables for text in ddl.fts5(table)}
 
 
 def _one_line(text: object) -> str:

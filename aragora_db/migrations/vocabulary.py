@@ -11,19 +11,23 @@ from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.types import TypeEngine
 
 from aragora_db import ddl
 from aragora_db.ddl import CheckKind, SQLiteCheck, now
+from aragora_db.rules.words import words
 from aragora_db.types import Json
 
 __all__ = [
     "bigint",
     "blob",
     "boolean",
+    "create_fts5",
+    "create_gin",
     "create_index_concurrently",
     "double",
+    "fill_keywords",
     "json",
     "json_string",
     "newest_first",
@@ -31,7 +35,11 @@ __all__ = [
     "sqlite_check",
     "text",
     "utc",
+    "vector",
 ]
+
+
+_SLICE = 5_000  # rows of a data migration that are in memory at once
 
 
 def text() -> TypeEngine[str]:
@@ -69,6 +77,11 @@ def blob() -> TypeEngine[bytes]:
     return sa.LargeBinary()
 
 
+def vector() -> TypeEngine[Any]:
+    """An array of float32; little-endian bytes on SQLite."""
+    return ARRAY(sa.REAL[Any]()).with_variant(sa.LargeBinary(), "sqlite")
+
+
 def sqlite_check(kind: CheckKind, column: str, *, name: str) -> SQLiteCheck:
     """A CHECK for what PostgreSQL's boolean, jsonb and timestamptz refuse by themselves; only on SQLite."""
     return SQLiteCheck(kind, column, name=name)
@@ -83,6 +96,39 @@ def json_string(column: str, key: str) -> sa.ColumnElement[str]:
     """A key of a `json` column as text, for an index."""
     expression: sa.ColumnElement[str] = sa.column(column, Json())[key].as_string()
     return expression
+
+
+def create_fts5(table: str) -> None:
+    """SQLite's full-text index over a table of `id` and `words`; nothing on PostgreSQL, which has an index for it."""
+    if op.get_context().dialect.name == "sqlite":
+        for statement in ddl.fts5(table):
+            op.execute(sa.text(statement))
+
+
+def create_gin(name: str, table: str) -> None:
+    """PostgreSQL's full-text index over the same kind of table; nothing on SQLite. Faster after the table is filled."""
+    if op.get_context().dialect.name == "postgresql":
+        op.create_index(name, table, [ddl.lexemes(sa.column("words", sa.Text()))], postgresql_using="gin")
+
+
+def fill_keywords(table: str, owner: str, columns: Sequence[str]) -> None:
+    """Fill a table of `owner_id` and `words` with the words of these columns, in slices of the owner's key.
+
+    Python decides what a word is, so ``--sql`` leaves this out; `aragora-db reindex` does it later.
+    """
+    if op.get_context().as_sql:
+        return
+    connection = op.get_bind()
+    source = sa.table(owner, sa.column("id"), *map(sa.column, columns))
+    target = sa.table(table, sa.column("owner_id"), sa.column("words"))
+    slice_of_rows = sa.select(source).order_by(source.c.id).limit(_SLICE)
+    rows = connection.execute(slice_of_rows).all()
+    while rows:
+        texts = ((row[0], " ".join(str(value) for value in row[1:] if value is not None)) for row in rows)
+        connection.execute(
+            target.insert(), [{"owner_id": owner_id, "words": " ".join(words(text))} for owner_id, text in texts]
+        )
+        rows = connection.execute(slice_of_rows.where(source.c.id > rows[-1][0])).all()
 
 
 def create_index_concurrently(name: str, table: str, columns: Sequence[str | Any], **options: Any) -> None:

@@ -6,16 +6,26 @@ from aragora_db.models.consensus import (
     Consensus,
     ConsensusArchive,
     ConsensusStrength,
+    ConsensusTopicWord,
     Dissent,
     DissentArchive,
     DissentType,
     VerifiedProof,
+    VerifiedProofArchive,
 )
-from aragora_db.models.continuum import ContinuumMemory, ContinuumMemoryArchive, MetaLearningState, Tier, TierTransition
+from aragora_db.models.continuum import (
+    ContinuumEmbedding,
+    ContinuumMemory,
+    ContinuumMemoryArchive,
+    MetaLearningState,
+    Tier,
+    TierTransition,
+)
 from aragora_db.models.debates import Critique, Debate, DebateResult
 from aragora_db.models.elo import (
     EloAgentRelationship,
     EloDomainRating,
+    EloHeadToHead,
     EloHistory,
     EloMatch,
     EloMatchParticipant,
@@ -30,6 +40,7 @@ from aragora_db.models.insights import (
     PatternCluster,
     WisdomSubmission,
 )
+from aragora_db.models.keywords import ContinuumKeywords, DebateKeywords, InsightKeywords
 from aragora_db.models.persona_lab import EmergentTrait, EvolutionHistory, Experiment, TraitTransfer
 from aragora_db.models.personas import Persona, PersonaPerformance
 from aragora_db.models.positions import (
@@ -41,6 +52,7 @@ from aragora_db.models.positions import (
     PositionOutcome,
 )
 from aragora_db.models.schema_history import SchemaHistory
+from aragora_db.models.tournaments import Tournament, TournamentEvent, TournamentMatch, TournamentStatus
 
 __all__ = [
     "ActivePopulation",
@@ -49,10 +61,14 @@ __all__ = [
     "Consensus",
     "ConsensusArchive",
     "ConsensusStrength",
+    "ConsensusTopicWord",
+    "ContinuumEmbedding",
+    "ContinuumKeywords",
     "ContinuumMemory",
     "ContinuumMemoryArchive",
     "Critique",
     "Debate",
+    "DebateKeywords",
     "DebateOutcome",
     "DebateResult",
     "DebateSummary",
@@ -65,6 +81,7 @@ __all__ = [
     "EloCalibrationPrediction",
     "EloDomainCalibration",
     "EloDomainRating",
+    "EloHeadToHead",
     "EloHistory",
     "EloMatch",
     "EloMatchParticipant",
@@ -76,6 +93,7 @@ __all__ = [
     "GenesisEvent",
     "Genome",
     "Insight",
+    "InsightKeywords",
     "InsightUsage",
     "MetaLearningState",
     "PatternCluster",
@@ -88,7 +106,12 @@ __all__ = [
     "SchemaHistory",
     "Tier",
     "TierTransition",
+    "Tournament",
+    "TournamentEvent",
+    "TournamentMatch",
+    "TournamentStatus",
     "TraitTransfer",
     "VerifiedProof",
+    "VerifiedProofArchive",
     "WisdomSubmission",
 ]

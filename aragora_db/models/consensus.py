@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from aragora_db.ddl import newest_first
@@ -16,10 +17,12 @@ __all__ = [
     "Consensus",
     "ConsensusArchive",
     "ConsensusStrength",
+    "ConsensusTopicWord",
     "Dissent",
     "DissentArchive",
     "DissentType",
     "VerifiedProof",
+    "VerifiedProofArchive",
 ]
 
 
@@ -72,6 +75,31 @@ index(
     newest_first(Consensus.timestamp),
 )
 index(Consensus, "timestamp", "history and clean-up by age", newest_first(Consensus.timestamp), Consensus.id)
+
+
+class ConsensusTopicWord(Base):
+    """One word of a consensus's topic, and how many different words the topic has; `aragora_db.derived` writes them."""
+
+    __tablename__ = "consensus_topic_words"
+
+    consensus_id: Mapped[key] = references("consensus.id", ondelete="CASCADE", primary_key=True)
+    word: Mapped[key] = mapped_column(primary_key=True)
+    topic_size: Mapped[int]
+
+    __table_args__ = (
+        # Two keys and a number have to fit an index row; a word is cut to this.
+        sa.CheckConstraint("length(word) <= 128", name="word_length"),
+    )
+
+
+index(
+    ConsensusTopicWord,
+    "similar",
+    "similar topics: shared words, counted in the index alone",
+    ConsensusTopicWord.word,
+    ConsensusTopicWord.consensus_id,
+    ConsensusTopicWord.topic_size,
+)
 
 
 class Dissent(Base):
@@ -165,3 +193,28 @@ class DissentArchive(Base):
 
 index(DissentArchive, "debate", "archived dissents of one consensus", DissentArchive.debate_id)
 index(DissentArchive, "archived_at", "archive by age", DissentArchive.archived_at)
+
+
+class VerifiedProofArchive(Base):
+    """A proof that clean-up moved away with its consensus."""
+
+    __tablename__ = "verified_proofs_archive"
+
+    id: Mapped[key] = mapped_column(primary_key=True)
+    debate_id: Mapped[key]
+    proof_status: Mapped[key]
+    language: Mapped[key | None]
+    formal_statement: Mapped[str | None]
+    is_verified: Mapped[Flag]
+    proof_hash: Mapped[key | None]
+    translation_time_ms: Mapped[float | None]
+    proof_search_time_ms: Mapped[float | None]
+    prover_version: Mapped[str | None]
+    error_message: Mapped[str | None]
+    timestamp: Mapped[datetime]
+    data: Mapped[dict[str, Any]]
+    archived_at: Mapped[CreatedAt]
+
+
+index(VerifiedProofArchive, "debate", "archived proofs of one consensus", VerifiedProofArchive.debate_id)
+index(VerifiedProofArchive, "archived_at", "archive by age", VerifiedProofArchive.archived_at)

@@ -9,11 +9,21 @@ from typing import Any, cast
 import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.sql.elements import Grouping
 
 from aragora_db.models.base import Base, Count, CreatedAt, Flag, JsonObject, SerialId, index, key, references
 from aragora_db.types import KEY_BYTES, EnumText, Json
+from aragora_db.vectors import Floats, Vector
 
-__all__ = ["ContinuumMemory", "ContinuumMemoryArchive", "MetaLearningState", "Tier", "TierTransition"]
+__all__ = [
+    "ContinuumEmbedding",
+    "ContinuumMemory",
+    "ContinuumMemoryArchive",
+    "MetaLearningState",
+    "Tier",
+    "TierTransition",
+    "weight",
+]
 
 
 class Tier(StrEnum):
@@ -70,6 +80,11 @@ class ContinuumMemory(Base):
     red_line_reason: Mapped[str] = mapped_column(default="", server_default=sa.text("''"))
 
 
+# What retrieval ranks by before age comes in. Written out, because an index serves exactly the expression it holds;
+# in parentheses, because PostgreSQL wants them there.
+weight = Grouping(ContinuumMemory.importance * (sa.literal_column("1.0") + ContinuumMemory.surprise_score))
+
+
 index(
     ContinuumMemory,
     "tier_importance",
@@ -110,6 +125,15 @@ index(
 )
 index(
     ContinuumMemory,
+    "tier_weight",
+    "retrieve by score: a tier by importance x (1 + surprise), fresh enough",
+    ContinuumMemory.tier,
+    weight.desc(),
+    ContinuumMemory.updated_at.desc(),
+    ContinuumMemory.id,
+)
+index(
+    ContinuumMemory,
     "created_at",
     "timeline before and after an instant",
     ContinuumMemory.created_at,
@@ -131,6 +155,16 @@ index(
     where=sa.text("red_line"),
 )
 index(ContinuumMemory, "tenant", "retrieve within one tenant", ContinuumMemory.metadata_["tenant_id"].as_string())
+
+
+class ContinuumEmbedding(Base):
+    """The vector of a memory's content, by which memories of like meaning are found."""
+
+    __tablename__ = "continuum_embeddings"
+
+    memory_id: Mapped[key] = references("continuum_memory.id", ondelete="CASCADE", primary_key=True)
+    embedding: Mapped[Floats] = mapped_column(Vector)
+    updated_at: Mapped[CreatedAt]
 
 
 class TierTransition(Base):
@@ -183,6 +217,7 @@ class ContinuumMemoryArchive(Base):
     expires_at: Mapped[datetime | None]
     red_line: Mapped[bool | None]
     red_line_reason: Mapped[str | None]
+    embedding: Mapped[Floats | None] = mapped_column(Vector)
 
 
 index(

@@ -9,7 +9,15 @@ from sqlalchemy.orm import Mapped, attribute_keyed_dict, mapped_column, relation
 from aragora_db.models.base import Base, Count, CreatedAt, SerialId, index, key, references
 from aragora_db.types import Integer
 
-__all__ = ["EloAgentRelationship", "EloDomainRating", "EloHistory", "EloMatch", "EloMatchParticipant", "EloRating"]
+__all__ = [
+    "EloAgentRelationship",
+    "EloDomainRating",
+    "EloHeadToHead",
+    "EloHistory",
+    "EloMatch",
+    "EloMatchParticipant",
+    "EloRating",
+]
 
 
 def _rate_domain(domain: str, elo: float) -> EloDomainRating:
@@ -78,7 +86,10 @@ index(
 
 
 class EloMatch(Base):
-    """A debate that was scored. The winner has strictly the highest score; none means a draw."""
+    """A debate that was scored. The winner has strictly the highest score; none means a draw.
+
+    `confidence_weight` is NULL for matches that were recorded elsewhere: what they counted is not known.
+    """
 
     __tablename__ = "elo_matches"
 
@@ -86,6 +97,7 @@ class EloMatch(Base):
     debate_id: Mapped[key | None] = mapped_column(unique=True)
     winner: Mapped[key | None]
     domain: Mapped[key | None]
+    confidence_weight: Mapped[float | None]
     created_at: Mapped[CreatedAt]
 
     participants: Mapped[dict[str, EloMatchParticipant]] = relationship(
@@ -115,6 +127,7 @@ class EloMatchParticipant(Base):
     position: Mapped[int]
     score: Mapped[float | None]
     elo_change: Mapped[float | None]
+    k_multiplier: Mapped[float | None]
 
     __table_args__ = (sa.UniqueConstraint("match_id", "position"),)
 
@@ -126,6 +139,25 @@ index(
     EloMatchParticipant.agent_name,
     EloMatchParticipant.match_id.desc(),
 )
+
+
+class EloHeadToHead(Base):
+    """How often two agents met in a match, and which of them won it; the smaller name first.
+
+    Counted as matches are recorded: reading it costs the same after ten matches and after a million. Of `matches`,
+    what is left of both wins and the draws was won by a third agent.
+    """
+
+    __tablename__ = "elo_head_to_head"
+
+    agent_a: Mapped[key] = mapped_column(primary_key=True)
+    agent_b: Mapped[key] = mapped_column(primary_key=True)
+    matches: Mapped[Count]
+    a_wins: Mapped[Count]
+    b_wins: Mapped[Count]
+    draws: Mapped[Count]
+
+    __table_args__ = (sa.CheckConstraint("agent_a < agent_b", name="agent_order"),)
 
 
 class EloHistory(Base):

@@ -48,10 +48,12 @@ index(
 )
 index(
     PersonaPerformance,
-    "agent_domain",
-    "an agent's record in one domain",
+    "window",
+    "an agent's last 50 actions in one domain",
     PersonaPerformance.agent_name,
     PersonaPerformance.domain,
+    PersonaPerformance.created_at.desc(),
+    PersonaPerformance.id.desc(),
 )
 index(
     PersonaPerformance,

@@ -1,0 +1,130 @@
+r"""Rows that follow from other rows: the words that searches look for. Every ORM session keeps them in step.
+
+After a flush that adds a memory, a debate, an insight or a consensus, or changes the text of one, its words are
+written in the same transaction. What ORM sessions do not see (bulk inserts, ``\copy``, SQL by hand) is found by
+`rebuild`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.orm import Session
+
+from aragora_db.models import (
+    Base,
+    Consensus,
+    ConsensusTopicWord,
+    ContinuumKeywords,
+    ContinuumMemory,
+    Debate,
+    DebateKeywords,
+    Insight,
+    InsightKeywords,
+)
+from aragora_db.rules import consensus
+from aragora_db.rules.words import words
+
+__all__ = ["follow", "rebuild"]
+
+_SLICE = 2_000  # rows of a rebuild in memory at once
+
+
+def _keywords(owner_id: str, texts: Sequence[Any]) -> list[dict[str, Any]]:
+    """The row of a keyword table for one owner; lists of names count with their texts."""
+    parts = (" ".join(text) if isinstance(text, list) else text for text in texts if text)
+    return [{"owner_id": owner_id, "words": " ".join(words(" ".join(parts)))}]
+
+
+def _topic_words(consensus_id: str, texts: Sequence[Any]) -> list[dict[str, Any]]:
+    """A row for each word of a topic."""
+    found = sorted({word[: consensus.MAX_WORD] for word in consensus.topic_words(texts[0])})
+    return [{"consensus_id": consensus_id, "word": word, "topic_size": len(found)} for word in found]
+
+
+@dataclass(frozen=True)
+class _Follower:
+    """A table whose rows follow from columns of another."""
+
+    table: type[Base]
+    owner: Any
+    sources: tuple[Any, ...]
+    rows: Callable[[str, Sequence[Any]], list[dict[str, Any]]]
+
+
+_FOLLOWERS: Mapping[type[Base], _Follower] = {
+    ContinuumMemory: _Follower(ContinuumKeywords, ContinuumKeywords.owner_id, (ContinuumMemory.content,), _keywords),
+    Debate: _Follower(DebateKeywords, DebateKeywords.owner_id, (Debate.task,), _keywords),
+    Insight: _Follower(
+        InsightKeywords,
+        InsightKeywords.owner_id,
+        (Insight.title, Insight.description, Insight.agents_involved),
+        _keywords,
+    ),
+    Consensus: _Follower(ConsensusTopicWord, ConsensusTopicWord.consensus_id, (Consensus.topic,), _topic_words),
+}
+
+
+def follow(session: Session, model: type[Base], texts: Mapping[str, Sequence[Any]], *, new: bool) -> None:
+    """Write what follows from rows that were written past the ORM, such as by a bulk insert.
+
+    Args:
+        session: where the rows were written.
+        model: their model.
+        texts: the values of the model's text columns, by primary key.
+        new: none of the rows was there before, so nothing has to be removed.
+    """
+    follower = _FOLLOWERS[model]
+    if not new:
+        session.execute(
+            sa.delete(follower.table).where(follower.owner.in_(texts)), execution_options={"synchronize_session": False}
+        )
+    rows = [row for owner_id, values in texts.items() for row in follower.rows(owner_id, values)]
+    if rows:
+        # On the table: objects of these models live in nobody's session.
+        session.connection().execute(sa.insert(Base.metadata.tables[follower.table.__tablename__]), rows)
+
+
+def rebuild(session: Session) -> dict[str, int]:
+    """Write what is missing; rows whose text was changed past the ORM are not noticed.
+
+    Returns:
+        How many owners were found without their rows, by table.
+    """
+    return {follower.table.__tablename__: _fill(session, model, follower) for model, follower in _FOLLOWERS.items()}
+
+
+def _fill(session: Session, model: type[Base], follower: _Follower) -> int:
+    (key,) = sa.inspect(model).primary_key
+    there = sa.exists().where(follower.owner == key)
+    some = sa.select(key, *follower.sources).where(~there).order_by(key).limit(_SLICE)
+    filled = 0
+    rows = session.execute(some).all()
+    while rows:
+        follow(session, model, {row[0]: row[1:] for row in rows}, new=True)
+        filled += len(rows)
+        rows = session.execute(some.where(key > rows[-1][0])).all()
+    return filled
+
+
+@event.listens_for(Session, "after_flush")
+def _after_flush(session: Session, _context: Any) -> None:
+    for instances, new in ((session.new, True), (session.dirty, False)):
+        written: dict[type[Base], dict[str, Sequence[Any]]] = {}
+        for instance in instances:
+            model = cast("type[Base]", type(instance))
+            follower = _FOLLOWERS.get(model)
+            if follower is not None and (new or _is_changed(instance, follower)):
+                texts = [getattr(instance, source.key) for source in follower.sources]
+                written.setdefault(model, {})[instance.id] = texts
+        for model, rows in written.items():
+            follow(session, model, rows, new=new)
+
+
+def _is_changed(instance: Base, follower: _Follower) -> bool:
+    attributes = sa.inspect(instance).attrs
+    return any(attributes[source.key].history.has_changes() for source in follower.sources)
