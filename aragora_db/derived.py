@@ -7,7 +7,7 @@ written in the same transaction. What ORM sessions do not see (bulk inserts, ``\
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -35,9 +35,18 @@ _SLICE = 2_000  # rows of a rebuild in memory at once
 
 
 def _keywords(owner_id: str, texts: Sequence[Any]) -> list[dict[str, Any]]:
-    """The row of a keyword table for one owner; lists of names count with their texts."""
-    parts = (" ".join(text) if isinstance(text, list) else text for text in texts if text)
-    return [{"owner_id": owner_id, "words": " ".join(words(" ".join(parts)))}]
+    """The row of a keyword table for one owner; JSON counts with the texts in it."""
+    return [{"owner_id": owner_id, "words": " ".join(words(" ".join(_flat(texts))))}]
+
+
+def _flat(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from _flat(list(cast("Mapping[Any, Any]", value).values()))
+    elif isinstance(value, Iterable):
+        for each in cast("Iterable[Any]", value):
+            yield from _flat(each)
 
 
 def _topic_words(consensus_id: str, texts: Sequence[Any]) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from sqlalchemy.pool import Pool
 
 from aragora_db import json_text
-from aragora_db.engine import failed, fork, postgresql, sqlite, translate
+from aragora_db.engine import batch, failed, fork, postgresql, sqlite, translate
 from aragora_db.engine.pools import AsyncBoundedPool, BoundedPool, pool_arguments
 from aragora_db.engine.target import Target
 
@@ -78,6 +78,7 @@ def _listen(engine: Engine, target: Target) -> None:
     _DIALECTS[target.dsn.backend].listen(engine, target)
     translate.translate_errors(engine)
     failed.refuse_commit_after_failure(engine)
+    batch.allow_batches(engine)
     fork.forget_connections_in_children(engine)
 
 

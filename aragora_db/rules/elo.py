@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import combinations
 from typing import Final
 
@@ -15,6 +15,7 @@ __all__ = [
     "MAX_CONFIDENCE_WEIGHT",
     "MIN_CONFIDENCE_WEIGHT",
     "expected_score",
+    "pairs",
     "pairwise_changes",
     "winner",
 ]
@@ -81,11 +82,16 @@ def pairwise_changes(
     weight = min(MAX_CONFIDENCE_WEIGHT, max(MIN_CONFIDENCE_WEIGHT, confidence_weight))
     changes = dict.fromkeys(scores, 0.0)
     # Sorted, so that the same match in another order gives the same bits.
-    for a, b in combinations(sorted(scores), 2):
+    for a, b in pairs(scores):
         change = k * weight * (_share(scores[a], scores[b]) - expected_score(rated[a], rated[b]))
         changes[a] += change * factors[a]
         changes[b] -= change * factors[b]
     return changes
+
+
+def pairs(names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Every two of the participants, in the order in which changes are summed; the smaller name first."""
+    return combinations(sorted(names), 2)
 
 
 def winner(scores: Mapping[str, float]) -> str | None:

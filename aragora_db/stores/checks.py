@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeVar
 
 from aragora_db.errors import InvalidValue
+from aragora_db.types import KEY_BYTES
 
-__all__ = ["count", "finite", "member", "name", "names", "share"]
+__all__ = ["count", "finite", "instant", "key", "member", "name", "names", "share"]
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -56,6 +58,33 @@ def name(argument: str, value: Any) -> str:
     """
     if not isinstance(value, str) or not value.strip():
         raise InvalidValue(f"{argument} is {value!r}; it must be a name, not blank")
+    return value
+
+
+def key(argument: str, value: Any) -> str:
+    """A name or id that an indexed column takes.
+
+    Raises:
+        InvalidValue: it is blank, no text, too long, or has characters that a database cannot keep.
+    """
+    name(argument, value)
+    try:
+        size = len(value.encode())
+    except UnicodeEncodeError:
+        size = 0
+    if not 0 < size <= KEY_BYTES or "\x00" in value:
+        raise InvalidValue(f"{argument} must be at most {KEY_BYTES} bytes of UTF-8, without NUL and lone surrogates")
+    return str(value)
+
+
+def instant(argument: str, value: Any) -> datetime:
+    """A time that everybody understands alike.
+
+    Raises:
+        InvalidValue: it is no datetime, or has no time zone.
+    """
+    if not isinstance(value, datetime) or value.utcoffset() is None:
+        raise InvalidValue(f"{argument} must be a datetime with a time zone, such as datetime.now(UTC)")
     return value
 
 

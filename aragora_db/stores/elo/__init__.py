@@ -1,0 +1,1 @@
+"""Ratings: put together when all parts exist."""
