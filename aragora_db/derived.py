@@ -7,7 +7,7 @@ written in the same transaction. What ORM sessions do not see (bulk inserts, ``\
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -36,16 +36,14 @@ _SLICE = 2_000  # rows of a rebuild in memory at once
 
 def _keywords(owner_id: str, texts: Sequence[Any]) -> list[dict[str, Any]]:
     """The row of a keyword table for one owner; JSON counts with the texts in it."""
-    return [{"owner_id": owner_id, "words": " ".join(words(" ".join(_flat(texts))))}]
+    return [{"owner_id": owner_id, "words": " ".join(words(" ".join(_flat(list(texts)))))}]
 
 
 def _flat(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
-    elif isinstance(value, Mapping):
-        yield from _flat(list(cast("Mapping[Any, Any]", value).values()))
-    elif isinstance(value, Iterable):
-        for each in cast("Iterable[Any]", value):
+    elif isinstance(value, dict | list):
+        for each in cast("Any", value).values() if isinstance(value, dict) else cast("Any", value):
             yield from _flat(each)
 
 
