@@ -1,4 +1,4 @@
-"""One match of two agents: `EloStore.record_match` in `Database.transact` against what a person writes for the driver."""
+"""One match of two agents: `EloStore.record_match` in `Database.transact` against the driver by hand."""
 
 from __future__ import annotations
 
@@ -23,15 +23,17 @@ from aragora_db.testing.databases import create_database
 MATCHES = 100  # of each run
 AGENTS = [f"agent-{number}" for number in range(12)]
 
+Record = Callable[[str, str, str], None]
+
 
 def measure(runs: int) -> Result:
     """Both dialects, ours and the bare driver in turns, in this process, on one connection each."""
     rows: list[Row] = []
     notes = [
-        f"Each run records {MATCHES} matches of two agents out of {len(AGENTS)}, in a domain; the ratio is of times, so",
-        "rate ours / rate peer = 1 / ratio. The peer writes the same rows: match, participants, ratings, history, domain",
-        "ratings, head to head. Bars: at least 0.9 of the rate on PostgreSQL (a ratio of 1.11 or less), with pre-ping on",
-        "our side; at least 0.4 on SQLite (2.5 or less).",
+        f"Each run records {MATCHES} matches of two agents out of {len(AGENTS)}, in a domain. The ratio is of times,",
+        "the rate is its inverse. The peer writes the same rows one statement after the other: match, participants,",
+        "ratings, history, domain ratings, head to head. Bars: at least 0.9 of the rate on PostgreSQL (a ratio of 1.11",
+        "or less), with pre-ping on our side; at least 0.4 on SQLite (2.5 or less).",
     ]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "matches.db"
@@ -46,7 +48,7 @@ def measure(runs: int) -> Result:
     return Result("record_match", "record_match, 2 agents", tuple(rows), notes=tuple(notes))
 
 
-def _against(driver: str, url: str, connect: Callable[[], Callable[[str, str, str], None]], runs: int) -> tuple[Row, ...]:
+def _against(driver: str, url: str, connect: Callable[[], Record], runs: int) -> tuple[Row, ...]:
     database = Database(url)
     database.migrate()
     numbers = itertools.count()
@@ -55,7 +57,7 @@ def _against(driver: str, url: str, connect: Callable[[], Callable[[str, str, st
     def ours(debate_id: str, a: str, b: str) -> None:
         database.transact(lambda session: EloStore(session).record_match(debate_id, [a, b], {a: 1.0, b: 0.4}, "x"))
 
-    def run(record: Callable[[str, str, str], None]) -> Callable[[], float]:
+    def run(record: Record) -> Callable[[], float]:
         def timed() -> float:
             pairs = list(_pairs(next(numbers)))
             start = perf_counter()
@@ -81,7 +83,7 @@ def _changes(ratings: dict[str, float], a: str, b: str) -> dict[str, float]:
     return elo.pairwise_changes(ratings, {a: 1.0, b: 0.4})
 
 
-def _sqlite(path: Path) -> Callable[[str, str, str], None]:
+def _sqlite(path: Path) -> Record:
     connection = sqlite3.connect(path, isolation_level=None)
     # As the engine sets them.
     for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON", "busy_timeout = 30000"):
@@ -138,7 +140,7 @@ def _sqlite(path: Path) -> Callable[[str, str, str], None]:
     return record
 
 
-def _postgresql(url: str) -> Callable[[str, str, str], None]:
+def _postgresql(url: str) -> Record:
     connection = psycopg.connect(url)
 
     def record(debate_id: str, a: str, b: str) -> None:
@@ -185,8 +187,8 @@ def _postgresql(url: str) -> Callable[[str, str, str], None]:
             )
         execute(
             "INSERT INTO elo_head_to_head AS t (agent_a, agent_b, matches, a_wins, b_wins) VALUES (%s, %s, 1, %s, %s) "
-            "ON CONFLICT (agent_a, agent_b) DO UPDATE SET matches = t.matches + 1, a_wins = t.a_wins + excluded.a_wins, "
-            "b_wins = t.b_wins + excluded.b_wins",
+            "ON CONFLICT (agent_a, agent_b) DO UPDATE SET matches = t.matches + 1, "
+            "a_wins = t.a_wins + excluded.a_wins, b_wins = t.b_wins + excluded.b_wins",
             (min(a, b), max(a, b), int(a < b), int(b < a)),
         )
         connection.commit()
