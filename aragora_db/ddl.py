@@ -12,7 +12,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from aragora_db.types import UtcDateTime
 
-__all__ = ["CheckKind", "SQLiteCheck", "fts5", "keyword_index", "lexemes", "newest_first", "now"]
+__all__ = ["FULL_TEXT", "CheckKind", "SQLiteCheck", "fts5", "keyword_index", "lexemes", "newest_first", "now"]
 
 CheckKind = Literal["boolean", "json", "utc"]
 
@@ -91,6 +91,10 @@ def _newest_first_sqlite(element: newest_first, compiler: Any, **keywords: Any) 
 def lexemes(words: sa.ColumnElement[str]) -> sa.ColumnElement[Any]:
     """The tsvector of words separated by spaces: as they are, for no parser of the server's would agree with SQLite."""
     return sa.func.array_to_tsvector(sa.func.string_to_array(words, sa.literal_column("' '")))
+
+
+FULL_TEXT = "_keywords_fts"
+"""In the names of SQLite's full-text indexes and of the tables that FTS5 makes for them."""
 
 
 def fts5(table: str) -> list[str]:

@@ -78,7 +78,8 @@ def _fill(database: Database, agents: int, matches: int) -> None:
     ratings = f"""{numbers(agents)} INSERT INTO elo_ratings (agent_name, elo)
         SELECT 'agent-' || (i - 1), 1000 + (i * CAST(7919 AS bigint)) % 1000003 / 1000.0 FROM n"""
     domains = """INSERT INTO elo_domain_ratings (agent_name, domain, elo)
-        SELECT agent_name, domain, elo FROM elo_ratings, (SELECT 'domain-0' AS domain UNION SELECT 'domain-1' UNION SELECT 'domain-2') d"""
+        SELECT agent_name, domain, elo FROM elo_ratings,
+        (SELECT 'domain-0' AS domain UNION SELECT 'domain-1' UNION SELECT 'domain-2') d"""
     run_sql(database, [ratings, domains, *(_matches(database, agents, matches) if matches else ())])
 
 
@@ -89,7 +90,8 @@ def _matches(database: Database, agents: int, matches: int) -> list[str]:
             SELECT 'debate-' || i, {pair[0]}, 'domain-' || (i % 3), {instant(database, "i * 2")} FROM n ORDER BY i""",
         *(
             f"""{numbers(matches)}
-                INSERT INTO elo_match_participants (match_id, agent_name, position, score, elo_change) SELECT m.id, {agent}, {position}, {1 - position}, {8 - 16 * position}
+                INSERT INTO elo_match_participants (match_id, agent_name, position, score, elo_change)
+                SELECT m.id, {agent}, {position}, {1 - position}, {8 - 16 * position}
                 FROM n JOIN elo_matches m ON m.debate_id = 'debate-' || i"""
             for position, agent in enumerate(pair)
         ),

@@ -14,6 +14,7 @@ from alembic.util import CommandError
 from sqlalchemy import event
 from sqlalchemy.pool import NullPool
 
+from aragora_db import ddl
 from aragora_db.config import Settings
 from aragora_db.engine import READ_ONLY_OPTIONS, Target, create_engine
 from aragora_db.engine.retry import delay
@@ -64,8 +65,14 @@ def _options() -> dict[str, Any]:
         "render_item": render.render_item,
         "process_revision_directives": naming.name_by_date,
         "user_module_prefix": None,
+        "include_name": _no_full_text,
         "include_object": context.config.attributes.get("include_object"),
     }
+
+
+def _no_full_text(name: str | None, kind: str, _parents: Any) -> bool:
+    """Autogenerate would drop SQLite's full-text indexes: to reflection they are tables that no model has."""
+    return kind != "table" or ddl.FULL_TEXT not in str(name)
 
 
 def _configure(before_each: Callable[[], None], **options: Any) -> None:

@@ -15,13 +15,14 @@ from aragora_db.models.consensus import (
 )
 from aragora_db.models.continuum import (
     ContinuumEmbedding,
+    ContinuumKeywords,
     ContinuumMemory,
     ContinuumMemoryArchive,
     MetaLearningState,
     Tier,
     TierTransition,
 )
-from aragora_db.models.debates import Critique, Debate, DebateResult
+from aragora_db.models.debates import Critique, Debate, DebateKeywords, DebateResult
 from aragora_db.models.elo import (
     EloAgentRelationship,
     EloDomainRating,
@@ -36,11 +37,11 @@ from aragora_db.models.insights import (
     AgentPerformance,
     DebateSummary,
     Insight,
+    InsightKeywords,
     InsightUsage,
     PatternCluster,
     WisdomSubmission,
 )
-from aragora_db.models.keywords import ContinuumKeywords, DebateKeywords, InsightKeywords
 from aragora_db.models.persona_lab import EmergentTrait, EvolutionHistory, Experiment, TraitTransfer
 from aragora_db.models.personas import Persona, PersonaPerformance
 from aragora_db.models.positions import (

@@ -11,12 +11,14 @@ from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.sql.elements import Grouping
 
+from aragora_db.ddl import keyword_index
 from aragora_db.models.base import Base, Count, CreatedAt, Flag, JsonObject, SerialId, index, key, references
 from aragora_db.types import KEY_BYTES, EnumText, Json
 from aragora_db.vectors import Floats, Vector
 
 __all__ = [
     "ContinuumEmbedding",
+    "ContinuumKeywords",
     "ContinuumMemory",
     "ContinuumMemoryArchive",
     "MetaLearningState",
@@ -155,6 +157,22 @@ index(
     where=sa.text("red_line"),
 )
 index(ContinuumMemory, "tenant", "retrieve within one tenant", ContinuumMemory.metadata_["tenant_id"].as_string())
+
+
+class ContinuumKeywords(Base):
+    """The words of a memory's content, folded (`aragora_db.rules.words`); `aragora_db.derived` writes them.
+
+    Apart from the memory, so that its many updates do not touch the full-text index.
+    """
+
+    __tablename__ = "continuum_keywords"
+
+    id: Mapped[SerialId]
+    owner_id: Mapped[key] = references("continuum_memory.id", ondelete="CASCADE", unique=True)
+    words: Mapped[str]
+
+
+keyword_index(Base.metadata.tables["continuum_keywords"])
 
 
 class ContinuumEmbedding(Base):

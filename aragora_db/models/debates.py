@@ -8,9 +8,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
+from aragora_db.ddl import keyword_index
 from aragora_db.models.base import Base, Count, CreatedAt, Flag, SerialId, index, key, references
 
-__all__ = ["Critique", "Debate", "DebateResult"]
+__all__ = ["Critique", "Debate", "DebateKeywords", "DebateResult"]
 
 
 class Debate(Base):
@@ -52,6 +53,19 @@ index(
     Debate.created_at.desc(),
     Debate.id.desc(),
 )
+
+
+class DebateKeywords(Base):
+    """The words of a debate's task, folded; `aragora_db.derived` writes them."""
+
+    __tablename__ = "debate_keywords"
+
+    id: Mapped[SerialId]
+    owner_id: Mapped[key] = references("debates.id", ondelete="CASCADE", unique=True)
+    words: Mapped[str]
+
+
+keyword_index(Base.metadata.tables["debate_keywords"])
 
 
 class DebateResult(Base):

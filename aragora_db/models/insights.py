@@ -8,11 +8,19 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from aragora_db.ddl import newest_first
+from aragora_db.ddl import keyword_index, newest_first
 from aragora_db.models.base import Base, Count, CreatedAt, Flag, SerialId, index, key, references
 from aragora_db.types import Key
 
-__all__ = ["AgentPerformance", "DebateSummary", "Insight", "InsightUsage", "PatternCluster", "WisdomSubmission"]
+__all__ = [
+    "AgentPerformance",
+    "DebateSummary",
+    "Insight",
+    "InsightKeywords",
+    "InsightUsage",
+    "PatternCluster",
+    "WisdomSubmission",
+]
 
 
 class PatternText(Key):
@@ -50,6 +58,19 @@ index(
 )
 index(Insight, "confidence", "insights, surest first", Insight.confidence.desc(), Insight.id)
 index(Insight, "created_at", "recent insights", Insight.created_at.desc(), Insight.id)
+
+
+class InsightKeywords(Base):
+    """The words of an insight's title, description and agents, folded; `aragora_db.derived` writes them."""
+
+    __tablename__ = "insight_keywords"
+
+    id: Mapped[SerialId]
+    owner_id: Mapped[key] = references("insights.id", ondelete="CASCADE", unique=True)
+    words: Mapped[str]
+
+
+keyword_index(Base.metadata.tables["insight_keywords"])
 
 
 class DebateSummary(Base):

@@ -28,7 +28,9 @@ def scratch_metadata() -> sa.MetaData:
     """The models' metadata with one table more, which has every type and every kind of default, key and index."""
     metadata = sa.MetaData(naming_convention=Base.metadata.naming_convention)
     for table in Base.metadata.tables.values():
-        table.to_metadata(metadata)
+        copy = table.to_metadata(metadata)
+        for original in table.indexes:  # a copy forgets for which database an index is
+            next(index for index in copy.indexes if index.name == original.name)._ddl_if = original._ddl_if
     table = sa.Table(
         "scratch",
         metadata,

@@ -98,10 +98,9 @@ def test_pending_revisions_are_named_and_nothing_is_touched(auto_migrate, dialec
     url = fresh_databases.url(dialect, migrated=False)
     migrate(target(url), "20260112_debates")
     before = inspect_state(target(url))
+    sentence = f"is at 20260112_debates and {len(before.pending)} revisions are pending.* run aragora-db migrate"
     with (
-        pytest.raises(
-            SchemaBehind, match=r"is at 20260112_debates and 5 revisions are pending.* run aragora-db migrate"
-        ),
+        pytest.raises(SchemaBehind, match=sentence),
         opened(url, auto_migrate=auto_migrate).session(),
     ):
         pass
@@ -114,10 +113,11 @@ def test_a_database_ahead_is_refused(dialect, fresh_databases, opened, revisions
     url = fresh_databases.url(dialect, migrated=False)
     migrate(target(url))
     revisions.remove(newer)
+    head = scripts.head()
     with pytest.raises(SchemaAhead, match=f"is at {newer}, which this version does not know.*deploy the newer"):
         opened(url).transact(ratings)
     other = revisions.add("20980101_other")
-    with pytest.raises(SchemaDiverged, match=f"{other} was never applied; the last revision both know is 20260121_"):
+    with pytest.raises(SchemaDiverged, match=f"{other} was never applied; the last revision both know is {head}"):
         opened(url).transact(ratings)
 
 
@@ -132,7 +132,7 @@ def test_auto_migrate_applies_what_is_pending(dialect, fresh_databases, opened):
 def test_auto_migrate_false_does_not_even_initialise(dialect, fresh_databases, opened):
     """Where a job migrates with another role, the application's role must not try."""
     url = fresh_databases.url(dialect, migrated=False)
-    with pytest.raises(SchemaBehind, match="is empty and 16 revisions are pending"):
+    with pytest.raises(SchemaBehind, match=f"is empty and {len(scripts.chain())} revisions are pending"):
         opened(url, auto_migrate=False).transact(ratings)
     assert inspect_state(target(url)).verdict is Verdict.EMPTY
 

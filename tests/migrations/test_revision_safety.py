@@ -7,10 +7,11 @@ import sqlalchemy as sa
 
 from aragora_db import Database, Settings
 from aragora_db.errors import MigrationError
+from aragora_db.migrations import scripts
 from aragora_db.migrations.status import status
 from aragora_db.migrations.upgrade import inspect_state
 
-HEAD = "20260121_drop_index_debates_task"
+HEAD = scripts.head()
 NOTES = """
     op.create_table("notes", sa.Column("id", v.bigint(), primary_key=True), sqlite_strict=True)
     op.execute("INSERT INTO notes VALUES (1)")
