@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from threading import Barrier
 from typing import Any, TypeVar
 
@@ -11,10 +14,12 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
+from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from aragora_db import Database
 from aragora_db.models import Base
+from aragora_db.sql.dialects import by_dialect
 from aragora_db.testing.fresh import FreshDatabases
 
 T = TypeVar("T")
@@ -70,3 +75,75 @@ def race(plain_database: Database) -> Callable[..., list[Any]]:
             return [future.result() for future in [pool.submit(run, work) for work in works]]
 
     return race
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What was sent to the database, as the driver got it."""
+
+    text: str
+    parameters: Any
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the database would run a statement; `scanned` are the tables that it would read whole, without an index."""
+
+    lines: tuple[str, ...]
+    scanned: tuple[str, ...]
+
+
+@pytest.fixture
+def count_statements() -> Callable[[Database], AbstractContextManager[list[Statement]]]:
+    """Collects what is sent to a database while a ``with`` block runs: its length is the number of statements.
+
+    Not what begins and ends transactions. Many rows in one ``executemany`` are one statement.
+    """
+
+    @contextmanager
+    def collect(database: Database) -> Iterator[list[Statement]]:
+        sent: list[Statement] = []
+
+        def listen(_connection: Any, _cursor: Any, text: str, parameters: Any, *_: Any) -> None:
+            if not text.startswith(("BEGIN", "SET", "COMMIT", "ROLLBACK")):
+                sent.append(Statement(text, parameters))
+
+        event.listen(database.engine, "before_cursor_execute", listen)
+        try:
+            yield sent
+        finally:
+            event.remove(database.engine, "before_cursor_execute", listen)
+
+    return collect
+
+
+@pytest.fixture
+def plan_of() -> Callable[[Session, Statement], Plan]:
+    """The plan of a statement that `count_statements` collected: ``plan_of(session, statement)``.
+
+    PostgreSQL needs statistics first: ``session.execute(sa.text("ANALYZE"))``, which SQLite knows too.
+    """
+
+    def plan_of(session: Session, statement: Statement) -> Plan:
+        lines = tuple(_explain(session, statement))
+        tables = {table.name for table in Base.metadata.sorted_tables}
+        found = [name for line in lines for name in _WHOLE.findall(line) if "INDEX" not in line]
+        # An alias that SQLAlchemy made for a table ends in a number.
+        return Plan(lines, tuple(name for name in found if re.sub(r"_\d+$", "", name) in tables))
+
+    return plan_of
+
+
+_WHOLE = re.compile(r"(?:Seq Scan on|SCAN) (\w+)")
+
+
+def _explain_postgresql(session: Session, statement: Statement) -> list[str]:
+    return [row[0] for row in session.connection().exec_driver_sql(f"EXPLAIN {statement.text}", statement.parameters)]
+
+
+def _explain_sqlite(session: Session, statement: Statement) -> list[str]:
+    rows = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement.text}", statement.parameters)
+    return [row[3] for row in rows]
+
+
+_explain = by_dialect(postgresql=_explain_postgresql, sqlite=_explain_sqlite)
