@@ -118,6 +118,24 @@ def check(json: Json = False) -> int:
 
 
 @app.command()
+def reindex(json: Json = False) -> None:
+    r"""Find rows that searches miss, and index their words.
+
+    Needed after rows were written past the ORM: \copy, SQL by hand, bulk inserts, or an upgrade with migrate --sql.
+    Sessions and stores keep the words in step by themselves. May be run at any time, and again.
+    """
+    from aragora_db.derived import rebuild  # noqa: PLC0415 -- loads the models
+
+    with closing(Database(_settings())) as database:
+        found = database.transact(rebuild)
+    if json:
+        print_json({"version": 1, "indexed": found})
+    else:
+        for table, rows in found.items():
+            stdout.print(f"{table}: {rows} rows indexed", highlight=False)
+
+
+@app.command()
 def revision(
     message: Annotated[str, typer.Option("-m", "--message", metavar="TEXT", help="What the revision does.")],
     reverses: Annotated[str | None, typer.Option(metavar="REV", help="The revision that this one undoes.")] = None,
