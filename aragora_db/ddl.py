@@ -12,7 +12,17 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from aragora_db.types import UtcDateTime
 
-__all__ = ["FULL_TEXT", "CheckKind", "SQLiteCheck", "fts5", "keyword_index", "lexemes", "newest_first", "now"]
+__all__ = [
+    "FULL_TEXT",
+    "GIN_OPTIONS",
+    "CheckKind",
+    "SQLiteCheck",
+    "fts5",
+    "keyword_index",
+    "lexemes",
+    "newest_first",
+    "now",
+]
 
 CheckKind = Literal["boolean", "json", "utc"]
 
@@ -93,6 +103,10 @@ def lexemes(words: sa.ColumnElement[str]) -> sa.ColumnElement[Any]:
     return sa.func.array_to_tsvector(sa.func.string_to_array(words, sa.literal_column("' '")))
 
 
+GIN_OPTIONS = {"fastupdate": "off"}
+"""New words go into the index at once: every search would read those that wait, up to 4 MB of them
+(https://www.postgresql.org/docs/current/gin.html#GIN-FAST-UPDATE)."""
+
 FULL_TEXT = "_keywords_fts"
 """In the names of SQLite's full-text indexes and of the tables that FTS5 makes for them."""
 
@@ -119,6 +133,7 @@ def keyword_index(table: sa.Table) -> None:
     """Give a table of `id` and `words` its full-text index: GIN over a tsvector on PostgreSQL, FTS5 on SQLite."""
     name = f"ix_{table.name}_words"
     path = {"path": "keyword search (GIN); an FTS5 table on SQLite"}
-    sa.Index(name, lexemes(table.c.words), postgresql_using="gin", info=path).ddl_if(dialect="postgresql")
+    options = {"postgresql_using": "gin", "postgresql_with": GIN_OPTIONS}
+    sa.Index(name, lexemes(table.c.words), info=path, **options).ddl_if(dialect="postgresql")
     for statement in fts5(table.name):
         event.listen(table, "after_create", sa.DDL(statement).execute_if(dialect="sqlite"))  # type: ignore[no-untyped-call]

@@ -12,11 +12,15 @@ from aragora_db.errors import CheckViolation, ForeignKeyViolation, InvalidValue,
 from aragora_db.models import (
     ActivePopulation,
     Consensus,
+    ConsensusTopicWord,
+    ContinuumEmbedding,
+    ContinuumKeywords,
     ContinuumMemory,
     Dissent,
     EloAgentRelationship,
     EloCalibrationBucket,
     EloDomainRating,
+    EloHeadToHead,
     EloHistory,
     EloMatch,
     EloMatchParticipant,
@@ -24,6 +28,9 @@ from aragora_db.models import (
     GenesisEvent,
     Persona,
     TierTransition,
+    Tournament,
+    TournamentEvent,
+    TournamentMatch,
 )
 from aragora_db.testing.engines import ENGINES
 
@@ -41,6 +48,14 @@ def _dissent(**values: Any) -> Dissent:
         **{"id": "d", "debate_id": "c", "agent_id": "a", "dissent_type": "abstention", "content": "", "data": {}}
         | values
     )
+
+
+def _tournament() -> Tournament:
+    return Tournament(tournament_id="t", name="t")
+
+
+def _meeting() -> TournamentMatch:
+    return TournamentMatch(match_id="m", tournament_id="t", round_num=1, agent1="a", agent2="b")
 
 
 REFUSED = {
@@ -64,6 +79,19 @@ REFUSED = {
     "missing": (NotNullViolation, lambda: [EloHistory(agent_name="a", elo=None, created_at=NOW)]),
     "missing key": (NotNullViolation, lambda: [EloHistory(elo=1.0)]),
     "order of a pair": (CheckViolation, lambda: [EloAgentRelationship(agent_a="b", agent_b="a")]),
+    "order of those who met": (CheckViolation, lambda: [EloHeadToHead(agent_a="b", agent_b="a")]),
+    "vector of nobody": (ForeignKeyViolation, lambda: [ContinuumEmbedding(memory_id="nowhere", embedding=[1.0])]),
+    "two vectors": (
+        UniqueViolation,
+        lambda: [
+            ContinuumMemory(id="m", content=""),
+            *(ContinuumEmbedding(memory_id="m", embedding=[n]) for n in (1.0, 2.0)),
+        ],
+    ),
+    "empty vector": (
+        InvalidValue,
+        lambda: [ContinuumMemory(id="m", content=""), ContinuumEmbedding(memory_id="m", embedding=[])],
+    ),
     "same agent twice": (CheckViolation, lambda: [EloAgentRelationship(agent_a="a", agent_b="a")]),
     "second population": (CheckViolation, lambda: [ActivePopulation(id=2)]),
     "long bucket": (CheckViolation, lambda: [EloCalibrationBucket(agent_name="a", domain="d", bucket_key="k" * 17)]),
@@ -87,6 +115,8 @@ def test_refused(scratch, error, rows):
 
 RAW_REFUSED = {
     "enum": "INSERT INTO continuum_memory (id, content, tier) VALUES ('m', '', 'lukewarm')",
+    "met": "INSERT INTO elo_head_to_head (agent_a, agent_b) VALUES ('b', 'a')",
+    "status": "INSERT INTO tournaments (tournament_id, name, status) VALUES ('t', 't', 'postponed')",
     "pair": "INSERT INTO elo_agent_relationships (agent_a, agent_b) VALUES ('b', 'a')",
     "enum update": "UPDATE consensus SET strength = 'iron'",
 }
@@ -138,6 +168,19 @@ CASCADES = [
         TierTransition,
     ),
     (lambda: [EloRating(agent_name="a", domain_elos={"x": 1.0, "y": 2.0})], EloRating, EloDomainRating),
+    (lambda: [_consensus()], Consensus, ConsensusTopicWord),
+    (lambda: [ContinuumMemory(id="m", content="c")], ContinuumMemory, ContinuumKeywords),
+    (
+        lambda: [ContinuumMemory(id="m", content=""), ContinuumEmbedding(memory_id="m", embedding=[0.5])],
+        ContinuumMemory,
+        ContinuumEmbedding,
+    ),
+    (lambda: [_tournament(), _meeting()], Tournament, TournamentMatch),
+    (
+        lambda: [_tournament(), TournamentEvent(entry_id="e", tournament_id="t", event_type="created")],
+        Tournament,
+        TournamentEvent,
+    ),
 ]
 
 

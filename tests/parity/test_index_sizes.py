@@ -1,4 +1,4 @@
-"""Whatever the types let through fits PostgreSQL's indexes: a btree refuses a row over 2,704 bytes, SQLite none."""
+"""Whatever is let through fits PostgreSQL's indexes: a btree refuses a row over 2,704 bytes, a tsvector over 1 MiB."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ import sqlalchemy as sa
 from aragora_db import types
 from aragora_db.ddl import newest_first
 from aragora_db.errors import CheckViolation, InvalidValue
-from aragora_db.models import Base, ContinuumMemory
+from aragora_db.models import Base, Consensus, ConsensusTopicWord, ContinuumKeywords, ContinuumMemory
+from aragora_db.rules.words import MAX_BYTES, MAX_WORD
+from aragora_db.sql.keywords import matches
 
 # BTMaxItemSize of 8 KiB pages: https://github.com/postgres/postgres/blob/REL_15_STABLE/src/include/access/nbtree.h
 BTREE_ROW = 2704
@@ -78,9 +80,10 @@ def _rows(samples) -> list[tuple[type[Base], dict[str, Any]]]:
             limited = getattr(column.type, "max_bytes", None) or str(column) in CHECKED_CHARACTERS
             if limited and not column.foreign_keys:
                 longest[column] = _longest(column, numbers)
-    relationship = Base.metadata.tables["elo_agent_relationships"].c
-    longest[relationship.agent_a] = "A" + longest[relationship.agent_a][1:]
-    longest[relationship.agent_b] = "B" + longest[relationship.agent_b][1:]
+    for table in ("elo_agent_relationships", "elo_head_to_head"):
+        pair = Base.metadata.tables[table].c
+        longest[pair.agent_a] = "A" + longest[pair.agent_a][1:]
+        longest[pair.agent_b] = "B" + longest[pair.agent_b][1:]
     rows = []
     for model in samples.models:
         values = samples.row(model, full=True)
@@ -158,4 +161,44 @@ def test_tenant_stored(both, metadata):
             session.flush()
             found = sa.select(ContinuumMemory.metadata_["tenant_id"].as_string())
             assert session.scalars(found).one() == metadata.get("tenant_id")
+            session.rollback()
+
+
+# Of four bytes each; random, so that PostgreSQL cannot compress them.
+LETTERS = range(0x20000, 0x2A6E0)
+
+
+def _word(numbers: random.Random, characters: int) -> str:
+    return "".join(chr(numbers.choice(LETTERS)) for _ in range(characters))
+
+
+def test_longest_topic_word(both):
+    """A topic with a very long word is recorded; its index holds as much of the word as fits beside the key."""
+    numbers = random.Random(128)
+    word, key = _word(numbers, 129), "".join(numbers.choices(string.ascii_letters, k=types.KEY_BYTES))
+    topic = {"topic": f"{word} {word}x", "topic_hash": "h", "conclusion": "c", "strength": "strong", "data": {}}
+    for database in both.values():
+        with database.session() as session:
+            session.add(Consensus(id=key, **topic))
+            session.flush()
+            (stored,) = session.scalars(sa.select(ConsensusTopicWord)).all()
+            assert (stored.word, stored.topic_size) == (word[:128], 1)
+            with pytest.raises(CheckViolation), session.begin_nested():
+                session.execute(sa.insert(ConsensusTopicWord), [{"consensus_id": key, "word": word, "topic_size": 1}])
+            session.rollback()
+
+
+def test_most_words(both):
+    """A memory of a megabyte is stored, and found by the words that fit; the server would refuse all of them."""
+    numbers = random.Random(64)
+    given = [_word(numbers, MAX_WORD) for _ in range(3_000)]
+    fit = MAX_BYTES // (4 * MAX_WORD + 1)
+    searches = {given[0]: ["m"], given[fit - 1]: ["m"], given[fit]: []}
+    for database in both.values():
+        with database.session() as session:
+            session.add(ContinuumMemory(id="m", content=" ".join(given)))
+            session.flush()
+            for word, owners in searches.items():
+                query = sa.select(ContinuumKeywords.owner_id).where(matches(ContinuumKeywords, [word]))
+                assert session.scalars(query).all() == owners
             session.rollback()

@@ -1,0 +1,110 @@
+"""Keyword search means the same on both databases, and uses the index on both."""
+
+from __future__ import annotations
+
+import itertools
+import string
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from aragora_db import derived
+from aragora_db.errors import InvalidValue
+from aragora_db.models import ContinuumKeywords, ContinuumMemory
+from aragora_db.rules.words import terms, words
+from aragora_db.sql.keywords import MAX_KEYWORDS, matches
+
+WORDS = [
+    "rate",
+    "Rating",
+    "STRASSE",
+    "straße",
+    "gpt-4",
+    "gpt_4",
+    "日本語",
+    "naïve",
+    "AND",
+    "NEAR",
+    "NOT",
+    "or",
+    "हिन्दी",
+]
+TEXTS = st.lists(
+    st.sampled_from([*WORDS, '"', "'", "*", "(", ")", ":", "^", "-", "\\", "&", "|", "!"]), max_size=8
+).map(" ".join)
+KEYWORDS = st.lists(
+    st.one_of(st.sampled_from(WORDS), st.sampled_from(WORDS).map(lambda word: word[:3] + "*"), st.text(max_size=6)),
+    max_size=4,
+)
+
+
+def found(session, keywords):
+    """Ids of the memories that match."""
+    statement = sa.select(ContinuumKeywords.owner_id).where(matches(ContinuumKeywords, keywords))
+    return sorted(session.scalars(statement))
+
+
+def expected(texts, keywords):
+    """The same in plain Python."""
+
+    def has(text, keyword):
+        asked, there = terms(keyword), words(text)
+        return bool(asked) and all(
+            any(word.startswith(term.word) if term.prefix else word == term.word for word in there) for term in asked
+        )
+
+    return sorted(id_ for id_, text in texts.items() if any(has(text, keyword) for keyword in keywords))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(texts=st.lists(TEXTS, max_size=6), keywords=KEYWORDS)
+def test_both_databases_find_what_python_finds(both, texts, keywords):
+    """FTS5 and tsquery have operators and quotes of their own; none of them may come through."""
+    by_id = {f"m{number}": text or "-" for number, text in enumerate(texts)}
+    storable = [keyword for keyword in keywords if "\x00" not in keyword]
+
+    def work(session):
+        session.execute(sa.delete(ContinuumMemory))
+        session.add_all([ContinuumMemory(id=id_, content=text) for id_, text in by_id.items()])
+        session.flush()
+        return found(session, storable)
+
+    for database in both.values():
+        assert database.transact(work) == expected(by_id, storable)
+
+
+def test_too_many_keywords(database):
+    """A search of a thousand words is a mistake, and an expensive one."""
+    for bad in (["a"] * (MAX_KEYWORDS + 1), "one text", [1]):
+        with pytest.raises(InvalidValue, match="keywords"):
+            matches(ContinuumKeywords, bad)
+    assert database.run(lambda session: found(session, ["a"] * MAX_KEYWORDS)) == []
+
+
+def test_the_index_serves_it(database):
+    """Without the index a search reads every memory there is."""
+
+    def fill(session):
+        filler = ["".join(pair) for pair in itertools.product(string.ascii_lowercase, repeat=2)]
+        rows = [
+            {"id": f"m{number}", "content": " ".join([f"word{number}", *filler[number % 600 : number % 600 + 60]])}
+            for number in range(10_000)
+        ]
+        session.execute(sa.insert(ContinuumMemory), rows)
+        assert derived.rebuild(session)["continuum_keywords"] == 10_000
+        session.execute(sa.text("ANALYZE"))
+
+    database.run(fill)
+    statement = sa.select(ContinuumKeywords.owner_id).where(matches(ContinuumKeywords, ["word7", "word1234*"]))
+
+    def plan(session):
+        text = str(statement.compile(session.connection(), compile_kwargs={"literal_binds": True}))
+        explain = "EXPLAIN QUERY PLAN" if " MATCH " in text else "EXPLAIN"
+        return "\n".join(" ".join(map(str, row)) for row in session.connection().exec_driver_sql(f"{explain} {text}"))
+
+    text = database.run(plan)
+    assert "ix_continuum_keywords_words" in text or "continuum_keywords_fts VIRTUAL TABLE INDEX" in text, text
+    assert "Seq Scan" not in text
+    assert "SCAN continuum_keywords\n" not in f"{text}\n"

@@ -1,0 +1,54 @@
+"""Embeddings: float32 in, the same bits out, on every engine; and nothing that is no vector."""
+
+from __future__ import annotations
+
+import math
+from array import array
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from aragora_db.errors import InvalidValue
+from aragora_db.models import ContinuumEmbedding, ContinuumMemory
+from aragora_db.vectors import MAX_DIMENSIONS
+
+FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)
+
+
+def through(session, embedding):
+    """Write, forget, read."""
+    session.execute(sa.delete(ContinuumMemory))
+    session.add(ContinuumMemory(id="m", content="c"))
+    session.flush()
+    session.execute(sa.insert(ContinuumEmbedding), [{"memory_id": "m", "embedding": embedding}])
+    return session.scalar(sa.select(ContinuumEmbedding.embedding))
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(FLOATS, min_size=1, max_size=20))
+def test_bits_are_kept(both, numbers):
+    """One bit lost for each vector moves the ranking of a search."""
+    for database in both.values():
+        back = database.transact(lambda session: through(session, numbers))
+        assert back.tobytes() == array("f", numbers).tobytes()
+
+
+def test_any_sequence_of_numbers(database):
+    """Lists, tuples, arrays and whatever NumPy gives to iterate over; doubles are rounded to float32."""
+    for given_ in ([1, 2.5], (1.0, 2.5), array("d", [1.0, 2.5]), iter([1.0, 2.5])):
+        assert database.run(lambda session, given_=given_: through(session, given_)) == array("f", [1.0, 2.5])
+    assert database.run(lambda session: through(session, [0.1])) == array("f", [0.1])
+    assert len(database.run(lambda session: through(session, [0.5] * MAX_DIMENSIONS))) == MAX_DIMENSIONS
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [[], [math.nan], [math.inf], [1e39], ["1"], "text", b"bytes\x00", 1.0, [0.5] * (MAX_DIMENSIONS + 1)],
+    ids=lambda bad: str(bad)[:12],
+)
+def test_what_is_no_vector(database, bad):
+    """Refused before it is sent, by both databases alike."""
+    with pytest.raises(InvalidValue, match=r"continuum_embeddings\.embedding takes"):
+        database.run(lambda session: through(session, bad))
