@@ -42,7 +42,7 @@ class Vector(Guarded[Floats]):
         """Round to float32; refuse what is empty, too long, infinite or NaN."""
         if value is None:
             return None
-        if isinstance(value, bytes | bytearray | memoryview):  # each byte would count as a number
+        if isinstance(value, bytes | bytearray):  # each byte would count as a number
             raise self.refuse(value, "a sequence of numbers, such as array('f', packed)")
         try:
             given: Any = value

@@ -15,8 +15,8 @@ COUNTS = st.integers(0, 10_000)
 
 
 def test_first_outcome_by_hand():
-    """The documented formula: nothing is known, so one half was expected."""
-    scores = continuum.after_outcome(0.5, 0, 0, succeeded=True, prediction_error=0.4)
+    """Aragora's formula: nothing is known, so one half was expected."""
+    scores = continuum.after_outcome(0.5, 0, 0, succeeded=True, prediction_error=0.4, normalised=False)
     assert scores.surprise == pytest.approx(0.7 * 0.5 + 0.3 * (0.3 * 0.5 + 0.2 * 0.4))
     assert scores.consolidation == pytest.approx(math.log(2) / math.log(100))
 

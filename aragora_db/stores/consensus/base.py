@@ -1,0 +1,58 @@
+"""What the parts of the store share: the session, and how rows are found and locked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from aragora_db.errors import NotFoundError
+from aragora_db.models import Consensus
+from aragora_db.stores import checks
+
+__all__ = ["Part", "first", "no_consensus"]
+
+
+class Part:
+    """A part of the store.
+
+    Args:
+        session: what every verb runs in; the caller commits.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def _consensus(self, consensus_id: str, *, read: bool = False) -> Consensus:
+        """A consensus, locked as `_locked` does, or with ``read`` only against removal, as a foreign key does."""
+        return self._locked([consensus_id], read=read)[consensus_id]
+
+    def _locked(self, consensus_ids: Iterable[str], *, read: bool = False) -> dict[str, Consensus]:
+        """Several of them, locked in key order.
+
+        Not FOR UPDATE: that would make transactions wait that add a proof, whose foreign key shares the key.
+
+        Raises:
+            NotFoundError: one is not there.
+        """
+        wanted = sorted({checks.key("id", consensus_id) for consensus_id in consensus_ids})
+        statement = sa.select(Consensus).where(Consensus.id.in_(wanted)).order_by(Consensus.id)
+        statement = statement.with_for_update(read=read, key_share=True)
+        rows = self._session.scalars(statement, execution_options={"populate_existing": True})
+        found = {row.id: row for row in rows}
+        for consensus_id in wanted:
+            if consensus_id not in found:
+                raise no_consensus(consensus_id)
+        return found
+
+
+def no_consensus(consensus_id: str) -> NotFoundError:
+    """What to raise when it is not there."""
+    return NotFoundError(f"there is no consensus {consensus_id!r}; store it first. Clean-up may have archived it")
+
+
+def first(row: Any) -> Any:
+    """The object of a row of one."""
+    return row[0]
