@@ -11,8 +11,9 @@ from sqlalchemy import func, select
 from aragora_db.config import Settings
 from aragora_db.demo.debate import Argued, argue, number_of
 from aragora_db.demo.memories import remember
-from aragora_db.demo.rows import add_cast, add_debate, add_match, load_ratings
+from aragora_db.demo.rows import add_cast, add_debate, add_match
 from aragora_db.models import Consensus, ContinuumMemory, Debate, Dissent, EloRating, TierTransition
+from aragora_db.stores import EloStore
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -83,10 +84,9 @@ def play(database: Database, debates: int, seed: int) -> Iterator[Argued]:
 def _hold(session: Session, seed: int) -> Argued:
     newest = session.scalar(select(func.max(Debate.id)))
     argued = argue(1 if newest is None else number_of(newest) + 1, seed)
-    ratings = load_ratings(session, list(argued.scores))
-    before = {name: rating.elo for name, rating in ratings.items()}
+    before = {name: rating.elo for name, rating in EloStore(session).ratings(argued.scores).items()}
     add_debate(session, argued)
-    add_match(session, argued, ratings)
+    add_match(session, argued)
     remember(session, argued, before)
     return argued
 

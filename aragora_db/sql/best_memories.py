@@ -18,10 +18,11 @@ from typing import Any, Final, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from aragora_db.models import ContinuumMemory, Tier
+from aragora_db.models import ContinuumKeywords, ContinuumMemory, Tier
 from aragora_db.models.continuum import weight
 from aragora_db.rules import retrieval
 from aragora_db.sql.dialects import by_dialect
+from aragora_db.sql.keywords import matches
 from aragora_db.sql.memory_score import NOW, TENANT, age_at, instant, of_tenant, score, unindexed
 from aragora_db.types import Double
 
@@ -81,17 +82,23 @@ class _Range(NamedTuple):
     old: datetime | None
 
 
-def best_of_all(session: Session, wanted: Wanted, conditions: Sequence[Any] = ()) -> list[Row]:
-    """The best memories, each with its score, found by scoring every one that meets all conditions.
+def best_of_all(session: Session, wanted: Wanted, keywords: Sequence[str] | None = None) -> list[Row]:
+    """The best memories, each with its score, found by scoring every one; with keywords those that have any of them.
 
     Args:
         session: where.
         wanted: which.
-        conditions: more of them, on `ContinuumMemory`; they should leave few rows.
+        keywords: see `aragora_db.sql.keywords.matches`.
     """
-    among = [] if len(wanted.tiers) == len(Tier) else [ContinuumMemory.tier.in_(wanted.tiers)]
-    rows = sa.select(ContinuumMemory.id, score().label("score"))
-    rows = rows.where(*among, *_conditions(wanted.filters), *conditions)
+    memory: Any = ContinuumMemory
+    rows = sa.select(memory.id, score().label("score")).where(*_conditions(wanted.filters, indexed=keywords is None))
+    tier = memory.tier
+    if keywords is not None:
+        tier = unindexed(tier)
+        rows = rows.join(ContinuumKeywords, ContinuumKeywords.owner_id == memory.id)
+        rows = rows.where(matches(ContinuumKeywords, keywords))
+    if len(wanted.tiers) < len(Tier):
+        rows = rows.where(tier.in_(wanted.tiers))
     return _load(session, _top(rows), wanted, {})
 
 
@@ -113,13 +120,16 @@ def _load(session: Session, statement: Any, wanted: Wanted, bounds: dict[str, An
     return [(memory, found) for memory, found in rows]
 
 
-def _conditions(filters: tuple[bool, bool]) -> list[Any]:
+def _conditions(filters: tuple[bool, bool], *, indexed: bool = False) -> list[Any]:
+    """The filters; with `indexed` such that SQLite may look for rows by them."""
     importance, tenant = filters
     conditions: list[Any] = []
     if importance:
-        conditions.append(ContinuumMemory.importance >= sa.bindparam("min_importance", type_=Double()))
+        column: Any = ContinuumMemory.importance
+        least = sa.bindparam("min_importance", type_=Double())
+        conditions.append((column if indexed else unindexed(column)) >= least)
     if tenant:
-        conditions.append(of_tenant())
+        conditions.append(of_tenant(indexed=indexed))
     return conditions
 
 

@@ -70,6 +70,10 @@ class _Matches(FunctionElement[bool]):
     type = sa.Boolean()
     inherit_cache = True
 
+    def self_group(self, against: Any = None) -> _Matches:  # noqa: ARG002 -- SQLAlchemy's signature
+        """As it is: SQLAlchemy would add ``= 1`` on SQLite, which then reads every row."""
+        return self
+
 
 @compiles(_Matches, "sqlite")
 def _match_fts5(element: _Matches, compiler: SQLCompiler, **options: Any) -> str:

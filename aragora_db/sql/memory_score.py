@@ -43,17 +43,18 @@ def age_at(now: datetime, updated_at: datetime) -> int:
     return max(0, (now - updated_at) // _MICROSECOND)
 
 
-def of_tenant(tenant: str | None = None) -> ColumnElement[bool]:
+def of_tenant(tenant: str | None = None, *, indexed: bool = True) -> ColumnElement[bool]:
     """Whether a `ContinuumMemory` belongs to a tenant, or to that of the parameter `TENANT`.
 
     Spelled as its index is: a bound name would not use it.
     """
     wanted = sa.bindparam(TENANT, type_=Key()) if tenant is None else sa.literal(tenant, Key())
-    return _Tenant(ContinuumMemory.metadata_) == wanted
+    found: ColumnElement[str] = _Tenant(ContinuumMemory.metadata_)
+    return (found if indexed else unindexed(found)) == wanted
 
 
 def unindexed(expression: ColumnElement[Any]) -> ColumnElement[Any]:
-    """The expression, for which SQLite uses no index: it does not know which of two ranges is the narrow one."""
+    """The expression, for which SQLite uses no index: it does not know which of two is the narrow one."""
     return _Unindexed(expression)
 
 

@@ -6,11 +6,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-import sqlalchemy as sa
-
-from aragora_db.models import ContinuumKeywords, ContinuumMemory, Tier
+from aragora_db.models import ContinuumMemory, Tier
 from aragora_db.sql.best_memories import Wanted, best, best_of_all
-from aragora_db.sql.keywords import matches
 from aragora_db.stores import checks
 from aragora_db.stores.continuum.base import Part, clock, tiers_of
 from aragora_db.stores.paging import check_limit
@@ -63,9 +60,5 @@ class Retrieval(Part):
             check_limit(limit),
             clock(now),
         )
-        if keywords is None:
-            rows = best(self._session, wanted)
-        else:
-            found = sa.select(ContinuumKeywords.owner_id).where(matches(ContinuumKeywords, keywords))
-            rows = best_of_all(self._session, wanted, [ContinuumMemory.id.in_(found)])
+        rows = best(self._session, wanted) if keywords is None else best_of_all(self._session, wanted, keywords)
         return [Retrieved(*row) for row in rows]
