@@ -6,8 +6,8 @@ a new name. A test holds the DDL of each against `aragora_db.types` as it is tod
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
 
 import sqlalchemy as sa
 from alembic import op
@@ -108,27 +108,41 @@ def create_fts5(table: str) -> None:
 def create_gin(name: str, table: str) -> None:
     """PostgreSQL's full-text index over the same kind of table; nothing on SQLite. Faster after the table is filled."""
     if op.get_context().dialect.name == "postgresql":
-        op.create_index(name, table, [ddl.lexemes(sa.column("words", sa.Text()))], postgresql_using="gin")
+        op.create_index(
+            name,
+            table,
+            [ddl.lexemes(sa.column("words", sa.Text()))],
+            postgresql_using="gin",
+            postgresql_with=ddl.GIN_OPTIONS,
+        )
 
 
-def fill_keywords(table: str, owner: str, columns: Sequence[str]) -> None:
+def fill_keywords(table: str, owner: str, columns: Sequence[str], *, json_columns: Sequence[str] = ()) -> None:
     """Fill a table of `owner_id` and `words` with the words of these columns, in slices of the owner's key.
 
-    Python decides what a word is, so ``--sql`` leaves this out; `aragora-db reindex` does it later.
+    Of JSON, the texts in it count. Python decides what a word is, so ``--sql`` leaves this out; `aragora-db reindex`
+    does it later.
     """
     if op.get_context().as_sql:
         return
     connection = op.get_bind()
-    source = sa.table(owner, sa.column("id"), *map(sa.column, columns))
+    texts = [*map(sa.column, columns), *(sa.column(name, Json()) for name in json_columns)]
+    source = sa.table(owner, sa.column("id"), *texts)
     target = sa.table(table, sa.column("owner_id"), sa.column("words"))
     slice_of_rows = sa.select(source).order_by(source.c.id).limit(_SLICE)
     rows = connection.execute(slice_of_rows).all()
     while rows:
-        texts = ((row[0], " ".join(str(value) for value in row[1:] if value is not None)) for row in rows)
-        connection.execute(
-            target.insert(), [{"owner_id": owner_id, "words": " ".join(words(text))} for owner_id, text in texts]
-        )
+        found = [{"owner_id": row[0], "words": " ".join(words(" ".join(_texts(list(row[1:])))))} for row in rows]
+        connection.execute(target.insert(), found)
         rows = connection.execute(slice_of_rows.where(source.c.id > rows[-1][0])).all()
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for each in cast("Any", value).values() if isinstance(value, dict) else cast("Any", value):
+            yield from _texts(each)
 
 
 def create_index_concurrently(name: str, table: str, columns: Sequence[str | Any], **options: Any) -> None:

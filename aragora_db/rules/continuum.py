@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 __all__ = [
     "DEMOTE_ABOVE_STABILITY",
+    "DEMOTION_REASON",
     "DEMOTION_UPDATES",
     "HALF_LIFE_HOURS",
     "LEARNING_RATE",
@@ -15,7 +16,6 @@ __all__ = [
     "PROMOTE_ABOVE_SURPRISE",
     "PROMOTION_COOLDOWN_HOURS",
     "PROMOTION_REASON",
-    "DEMOTION_REASON",
     "TTL_HOURS",
     "Scores",
     "after_outcome",
@@ -27,7 +27,7 @@ HALF_LIFE_HOURS: Final = {"fast": 1, "medium": 24, "slow": 168, "glacial": 720}
 """Hours until a memory of a tier has faded by half, fastest first (Aragora 2.8.0, memory/tier_manager.py:91)."""
 
 TTL_HOURS: Final = {tier: 2 * hours for tier, hours in HALF_LIFE_HOURS.items()}
-"""Hours without an update after which a memory expires: two half-lives (Aragora 2.8.0, memory/continuum/core.py:146)."""
+"""Hours without an update after which a memory expires (Aragora 2.8.0, memory/continuum/core.py:146)."""
 
 MAX_ENTRIES: Final = {"fast": 1_000, "medium": 5_000, "slow": 10_000, "glacial": 50_000}
 """How many memories a tier holds (Aragora 2.8.0, memory/continuum/core.py:146)."""

@@ -44,12 +44,7 @@ def _delete_into(session: Session, ids: Any, reason: str, now: datetime) -> dict
     if not some:
         return {}
     doomed = locked.cte("doomed")
-    gone = (
-        sa.delete(_MEMORY)
-        .where(_MEMORY.c.id.in_(sa.select(doomed.c.id)))
-        .returning(*_MEMORY.columns)
-        .cte("gone")
-    )
+    gone = sa.delete(_MEMORY).where(_MEMORY.c.id.in_(sa.select(doomed.c.id))).returning(*_MEMORY.columns).cte("gone")
     kept = (
         sa.insert(_ARCHIVE)
         .from_select(_WRITTEN, _copies(gone, reason, now), include_defaults=False)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -35,6 +35,7 @@ _COUNTED: Final = 20_000  # rows of a range beyond which counting them costs mor
 _SLACK: Final = 1e-9  # relative; more than rounding can add to a score
 _LEAST: Final = 1e-290  # below it, doubles lose their precision
 _LONGEST: Final = 4_000_000.0  # days, more than the calendar has
+_BEGIN: Final = datetime(1, 1, 2, tzinfo=UTC)  # a day late, for zones west of Greenwich
 
 Row = tuple[ContinuumMemory, float]
 
@@ -109,7 +110,7 @@ def best(session: Session, wanted: Wanted) -> list[Row]:
         return best_of_all(session, wanted)
     by_time = _by_time(session, ranges)
     shape = tuple((each.tier, each.since is not None, each.tier in by_time) for each in ranges)
-    bounds = {f"least_{each.tier}": each.least for each in ranges}
+    bounds: dict[str, Any] = {f"least_{each.tier}": each.least for each in ranges}
     bounds |= {f"since_{each.tier}": each.since for each in ranges if each.since is not None}
     return _load(session, _within(shape, wanted.filters), wanted, bounds)
 
@@ -151,7 +152,7 @@ def _ranges(session: Session, wanted: Wanted) -> list[_Range] | None:
     """A range for each tier that can have one of the best; None when the seeds give no bound."""
     count = max(SEEDS, 4 * wanted.limit)
     statement = _seed_statement(wanted.tiers, wanted.filters, count)
-    rows = session.execute(statement, wanted.parameters | {"others": wanted.limit - 1}).all()
+    rows: list[Any] = list(session.execute(statement, wanted.parameters | {"others": wanted.limit - 1}))
     if not rows or rows[0][1] is None or rows[0][1] < _LEAST:
         return None
     ranges: list[_Range] = []
@@ -159,15 +160,16 @@ def _ranges(session: Session, wanted: Wanted) -> list[_Range] | None:
         age = age_at(wanted.now, newest) / retrieval.DAY
         least = bound * (1.0 + age * retrieval.FADING_PER_DAY[tier]) * (1.0 - _SLACK)
         if heaviest >= least:
-            ends = (light, old) if found == 2 * count else (None, None)
-            ranges.append(_Range(tier, least, _since(tier, heaviest, bound, wanted.now), *ends))
+            more = found == 2 * count
+            since = _since(tier, heaviest, bound, wanted.now)
+            ranges.append(_Range(tier, least, since, light if more else None, old if more else None))
     return ranges
 
 
 @lru_cache(maxsize=64)
 def _seed_statement(tiers: tuple[Tier, ...], filters: tuple[bool, bool], count: int) -> Any:
-    seeds = sa.union_all(*(_seeds(tier, filters, count, heavy) for tier in tiers for heavy in (True, False)))
-    seeds = seeds.cte("seeds")
+    parts = [_seeds(tier, filters, count, heavy) for tier in tiers for heavy in (True, False)]
+    seeds = sa.union_all(*parts).cte("seeds")
     once = sa.select(sa.func.max(seeds.c.score).label("score")).where(seeds.c.meets).group_by(seeds.c.id).subquery()
     bound = sa.select(once.c.score).order_by(once.c.score.desc()).limit(sa.literal_column("1"))
     bound = bound.offset(sa.bindparam("others", type_=sa.Integer())).scalar_subquery()
@@ -185,7 +187,7 @@ def _seed_statement(tiers: tuple[Tier, ...], filters: tuple[bool, bool], count: 
     ).group_by(seeds.c.tier)
 
 
-def _seeds(tier: Tier, filters: tuple[bool, bool], count: int, heavy: bool) -> Any:  # noqa: FBT001
+def _seeds(tier: Tier, filters: tuple[bool, bool], count: int, heavy: bool) -> Any:
     """The heaviest or the newest memories of a tier. Conditions come after the limit: they could leave few."""
     memory: Any = ContinuumMemory
     rows = (
@@ -211,7 +213,7 @@ def _since(tier: Tier, heaviest: float, bound: float, now: datetime) -> datetime
     if days > _LONGEST:
         return None
     age = timedelta(microseconds=math.ceil(max(0.0, days) * (1.0 + _SLACK) * retrieval.DAY) + 1)
-    return now - age if now.replace(tzinfo=None) - datetime.min > age else None
+    return now - age if now - _BEGIN > age else None
 
 
 # -- all above it -----------------------------------------------------------------------------------------------------
@@ -240,7 +242,7 @@ def _since_then(tier: Tier, updated: Any) -> Any:
     return updated >= sa.bindparam(f"since_{tier}", type_=ContinuumMemory.updated_at.type, literal_execute=True)
 
 
-def _its_planner_knows(_session: Session, _ranges: Sequence[_Range]) -> set[Tier]:
+def _left_to_the_planner(session: Session, ranges: Sequence[_Range]) -> set[Tier]:  # noqa: ARG001 -- as below
     return set()
 
 
@@ -255,7 +257,7 @@ def _counted(session: Session, ranges: Sequence[_Range]) -> set[Tier]:
         else:
             unknown.append(each)
     if unknown:
-        bounds = {f"least_{each.tier}": each.least for each in unknown}
+        bounds: dict[str, Any] = {f"least_{each.tier}": each.least for each in unknown}
         bounds |= {f"since_{each.tier}": each.since for each in unknown}
         numbers: Any = session.execute(_count_statement(tuple(each.tier for each in unknown)), bounds).one()
         counts = zip(unknown, numbers[::2], numbers[1::2], strict=True)
@@ -273,5 +275,5 @@ def _count_statement(tiers: tuple[Tier, ...]) -> Any:
     return sa.select(*counts)
 
 
-_by_time = by_dialect(postgresql=_its_planner_knows, sqlite=_counted)
+_by_time = by_dialect(postgresql=_left_to_the_planner, sqlite=_counted)
 """The tiers in which SQLite had better use the range of times than that of weights."""

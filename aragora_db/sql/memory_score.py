@@ -81,8 +81,7 @@ def _divide(weight: str, age: str, tier: str) -> str:
     days = f"{age} / {DAY}.0"
     fading = f"CASE {tier} {_FADING} END"
     return (
-        f"(CASE WHEN {weight} BETWEEN -{NOTHING} AND {NOTHING} THEN 0.0 "
-        f"ELSE {weight} / (1.0 + {days} * {fading}) END)"
+        f"(CASE WHEN {weight} BETWEEN -{NOTHING} AND {NOTHING} THEN 0.0 ELSE {weight} / (1.0 + {days} * {fading}) END)"
     )
 
 

@@ -34,6 +34,10 @@ _EXTENSION = sa.text(
     " WHERE e.extname = 'vector'"
 )
 
+# Not through our type, which refuses them.
+_INFINITE = sa.literal_column("CAST('Infinity' AS double precision)", Double())
+_NOT_A_NUMBER = sa.literal_column("CAST('NaN' AS double precision)", Double())
+
 _dot: Callable[[Any, Any], float] = getattr(math, "sumprod", lambda one, other: sum(map(mul, one, other)))
 
 
@@ -56,9 +60,9 @@ def _with_pgvector(session: Session, conditions: Sequence[Any], vector: Floats, 
     distance = _Distance(ContinuumEmbedding.embedding, sa.literal(unit, Vector()), sa.literal_column(schema))
     distances = _embeddings(conditions).add_columns(distance.label("distance")).cte("distances")
     last = sa.select(distances.c.distance).order_by(distances.c.distance).offset(limit - 1).limit(1).scalar_subquery()
-    bound = sa.func.coalesce(last, sa.literal(math.inf, sa.Double())) + len(vector) * _ROUNDING
+    bound = sa.func.coalesce(last, _INFINITE) + len(vector) * _ROUNDING
     # What float32 cannot compute is NaN, which is more than any bound, and is computed here.
-    near = distances.c.distance.between(-math.inf, bound) | (distances.c.distance == sa.literal(math.nan, sa.Double()))
+    near = (distances.c.distance <= bound) | (distances.c.distance == _NOT_A_NUMBER)
     rows = session.execute(sa.select(distances.c.memory_id, distances.c.embedding).where(near))
     return _rank(rows, vector, limit)
 

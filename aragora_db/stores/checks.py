@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from aragora_db.errors import InvalidValue
 from aragora_db.types import KEY_BYTES
 
-__all__ = ["count", "finite", "instant", "key", "member", "name", "names", "share"]
+__all__ = ["count", "finite", "flag", "instant", "key", "member", "name", "names", "share"]
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -47,6 +47,17 @@ def count(argument: str, value: Any) -> int:
     """
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise InvalidValue(f"{argument} is {value!r}; it must be a whole number, 0 or more")
+    return value
+
+
+def flag(argument: str, value: Any) -> bool:
+    """True or False.
+
+    Raises:
+        InvalidValue: it is neither; 0 and 1 are numbers.
+    """
+    if not isinstance(value, bool):
+        raise InvalidValue(f"{argument} is {value!r}; it must be True or False")
     return value
 
 

@@ -55,7 +55,7 @@ class Embeddings(Retrieval):
         instant = clock(now)
         if len(embeddings) > MAX_LIMIT:
             raise InvalidValue(f"embeddings has {len(embeddings)} vectors; set at most {MAX_LIMIT} at a time")
-        rows = [
+        rows: list[dict[str, Any]] = [
             {"memory_id": checks.key("memory_id", key), "embedding": _vector(embeddings[key]), "updated_at": instant}
             for key in sorted(embeddings)
         ]

@@ -58,7 +58,9 @@ class NewMemory:
             "content": checks.name("content", self.content),
             "tier": checks.member("tier", Tier, self.tier),
             "importance": checks.share("importance", self.importance),
-            "surprise_score": checks.share("surprise_score", 0.0 if self.surprise_score is None else self.surprise_score),
+            "surprise_score": checks.share(
+                "surprise_score", 0.0 if self.surprise_score is None else self.surprise_score
+            ),
             "metadata_": dict(self.metadata or {}),
             "expires_at": None if self.expires_at is None else checks.instant("expires_at", self.expires_at),
             "update_count": 1,
@@ -172,8 +174,9 @@ class Memories(Part):
             NotFoundError: there is no such memory.
         """
         instant = clock(now)
-        if not isinstance(success, bool):
-            raise InvalidValue(f"success is {success!r}; it must be True or False")
+        given: Any = success
+        if not isinstance(given, bool):
+            raise InvalidValue(f"success is {given!r}; it must be True or False")
         error = None if prediction_error is None else checks.share("prediction_error", prediction_error)
         memory = self._locked(memory_id)
         memory.surprise_score, memory.consolidation_score = continuum.after_outcome(

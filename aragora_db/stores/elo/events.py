@@ -44,7 +44,7 @@ class RatingEvents(Changes):
             InvalidValue: the name is blank or too long, or `accepted` is no bool.
         """
         name, instant = checks.key("agent", agent), _instant(now)
-        more = int(_flag("accepted", accepted))
+        more = int(checks.flag("accepted", accepted))
         self._session.flush()
         statement = insert(self._session, EloRating).values(
             agent_name=name, elo=INITIAL_RATING, critiques_total=1, critiques_accepted=more, updated_at=instant
@@ -81,7 +81,7 @@ class RatingEvents(Changes):
             ConflictError: this agent's vote in this debate was recorded with the other outcome.
         """
         name, instant = checks.key("agent", agent), _instant(now)
-        field, right = _domain(domain), _flag("correct", correct)
+        field, right = _domain(domain), checks.flag("correct", correct)
         tag, other = (rules.vote_tag(checks.key("debate_id", debate_id), correct=each) for each in (right, not right))
         for each in (tag, other):
             checks.key("debate_id, in a tag,", each)
@@ -272,12 +272,6 @@ def _instant(now: datetime | None) -> datetime:
 
 def _domain(domain: str | None) -> str:
     return rules.DEFAULT_DOMAIN if domain is None else checks.key("domain", domain)
-
-
-def _flag(argument: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise InvalidValue(f"{argument} is {value!r}; it must be True or False")
-    return value
 
 
 def _without_colon(argument: str, value: Any) -> str:

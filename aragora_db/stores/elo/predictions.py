@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from aragora_db.errors import ConflictError, InvalidValue
+from aragora_db.errors import ConflictError
 from aragora_db.models import EloCalibrationPrediction
 from aragora_db.models.base import utcnow
 from aragora_db.rules.calibration import brier_score
@@ -178,7 +178,7 @@ class Predictions(Part):
                 bool. Nothing was written.
         """
         name, field = checks.key("agent", agent), checks.key("domain", domain)
-        sure, right = checks.share("confidence", confidence), _flag("correct", correct)
+        sure, right = checks.share("confidence", confidence), checks.flag("correct", correct)
         instant = _instant(now)
         self._session.flush()
         count_predictions(self._session, [(name, sure, right)], field, instant)
@@ -243,12 +243,6 @@ def _first(row: Any) -> EloCalibrationPrediction:
 
 def _instant(now: datetime | None) -> datetime:
     return utcnow() if now is None else checks.instant("now", now)
-
-
-def _flag(argument: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise InvalidValue(f"{argument} is {value!r}; it must be True or False")
-    return value
 
 
 def _hold(session: Session, tournament_id: str) -> None:
