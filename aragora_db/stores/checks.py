@@ -9,9 +9,10 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from aragora_db.errors import InvalidValue
+from aragora_db.models.base import utcnow
 from aragora_db.types import KEY_BYTES
 
-__all__ = ["count", "finite", "flag", "instant", "key", "member", "name", "names", "share"]
+__all__ = ["clock", "count", "finite", "flag", "instant", "key", "member", "name", "names", "share"]
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -97,6 +98,15 @@ def instant(argument: str, value: Any) -> datetime:
     if not isinstance(value, datetime) or value.utcoffset() is None:
         raise InvalidValue(f"{argument} must be a datetime with a time zone, such as datetime.now(UTC)")
     return value
+
+
+def clock(argument: str, value: Any) -> datetime:
+    """The time given, or the time now when it is None.
+
+    Raises:
+        InvalidValue: it is no datetime, or has no time zone.
+    """
+    return utcnow() if value is None else instant(argument, value)
 
 
 def names(argument: str, values: Iterable[Any]) -> list[str]:

@@ -12,7 +12,6 @@ import sqlalchemy as sa
 from aragora_db import derived
 from aragora_db.errors import ConflictError, InvalidValue
 from aragora_db.models import Debate
-from aragora_db.models.base import utcnow
 from aragora_db.rules import debates as rules
 from aragora_db.sql.dialects import insert
 from aragora_db.sql.locks import serialize
@@ -62,7 +61,7 @@ class Publishing(Part):
             InvalidValue: an argument out of range; nothing was written.
             ConflictError: this id has another task, other agents, another artifact or another tenant.
         """
-        when = utcnow() if created_at is None else checks.instant("created_at", created_at)
+        when = checks.clock("created_at", created_at)
         row: dict[str, Any] = {
             "id": str(uuid.uuid4()) if id is None else checks.key("id", id),
             "task": checks.name("task", task),

@@ -11,7 +11,6 @@ import sqlalchemy as sa
 
 from aragora_db.errors import ConflictError, NotFoundError
 from aragora_db.models import Critique, DebateResult
-from aragora_db.models.base import utcnow
 from aragora_db.sql.dialects import insert
 from aragora_db.stores import checks
 from aragora_db.stores.debates.base import Part
@@ -71,7 +70,7 @@ class Results(Part):
             InvalidValue: an argument out of range; nothing was written.
             ConflictError: this debate ended otherwise, or with other critiques.
         """
-        when = utcnow() if now is None else checks.instant("now", now)
+        when = checks.clock("now", now)
         row: dict[str, Any] = {
             "id": checks.key("id", id),
             "task": checks.name("task", task),

@@ -9,7 +9,6 @@ import sqlalchemy as sa
 
 from aragora_db.errors import ConflictError, InvalidValue
 from aragora_db.models import EloHistory, EloRating
-from aragora_db.models.base import utcnow
 from aragora_db.rules import elo_events as rules
 from aragora_db.rules.elo import INITIAL_RATING
 from aragora_db.rules.elo_events import Learning
@@ -43,7 +42,7 @@ class RatingEvents(Changes):
         Raises:
             InvalidValue: the name is blank or too long, or `accepted` is no bool.
         """
-        name, instant = checks.key("agent", agent), _instant(now)
+        name, instant = checks.key("agent", agent), checks.clock("now", now)
         more = int(checks.flag("accepted", accepted))
         self._session.flush()
         statement = insert(self._session, EloRating).values(
@@ -80,7 +79,7 @@ class RatingEvents(Changes):
             InvalidValue: a name or id is blank or too long, or `correct` is no bool. Nothing was written.
             ConflictError: this agent's vote in this debate was recorded with the other outcome.
         """
-        name, instant = checks.key("agent", agent), _instant(now)
+        name, instant = checks.key("agent", agent), checks.clock("now", now)
         field, right = _domain(domain), checks.flag("correct", correct)
         tag, other = (rules.vote_tag(checks.key("debate_id", debate_id), correct=each) for each in (right, not right))
         for each in (tag, other):
@@ -148,7 +147,7 @@ class RatingEvents(Changes):
         Raises:
             InvalidValue: a name or id is blank or too long. Nothing was written.
         """
-        name, instant, field = checks.key("agent", agent), _instant(now), _domain(domain)
+        name, instant, field = checks.key("agent", agent), checks.clock("now", now), _domain(domain)
         tags = rules.learning_tags(checks.key("debate_id", debate_id))
         for each in tags.values():
             checks.key("debate_id, in a tag,", each)
@@ -196,7 +195,7 @@ class RatingEvents(Changes):
             InvalidValue: a name is blank, too long or has a colon, or a count is negative. Nothing was written.
             ConflictError: this event was recorded with other counts.
         """
-        name, instant = checks.key("agent", agent), _instant(now)
+        name, instant = checks.key("agent", agent), checks.clock("now", now)
         field = _without_colon("domain", domain)
         identity = None if event_id is None else _without_colon("event_id", event_id)
         change = rules.verification_change(checks.count("verified", verified), checks.count("disproven", disproven))
@@ -249,7 +248,7 @@ class RatingEvents(Changes):
             InvalidValue: a name is blank or too long, a number is out of range, or more attacks succeeded than were
                 tried. Nothing was written.
         """
-        name, instant = checks.key("agent", agent), _instant(now)
+        name, instant = checks.key("agent", agent), checks.clock("now", now)
         change = rules.redteam_change(
             checks.share("robustness", robustness),
             checks.count("successful_attacks", successful_attacks),
@@ -264,10 +263,6 @@ class RatingEvents(Changes):
             return before
         elo, _, _ = self._change_rating(name, instant, elo=EloRating.elo + change)
         return self._record(name, tag, elo, change, instant, None)
-
-
-def _instant(now: datetime | None) -> datetime:
-    return utcnow() if now is None else checks.instant("now", now)
 
 
 def _domain(domain: str | None) -> str:

@@ -12,7 +12,6 @@ from sqlalchemy.orm import Session, selectinload
 
 from aragora_db.errors import ConflictError, InvalidValue
 from aragora_db.models import EloDomainRating, EloMatch, EloMatchParticipant, EloRating
-from aragora_db.models.base import utcnow
 from aragora_db.rules import elo
 from aragora_db.sql.match import Match, write_match
 from aragora_db.sql.matches import write_matches
@@ -146,7 +145,7 @@ def _checked(given: MatchInput) -> Match:
         winner=elo.winner(scores),
         domain=None if given.domain is None else checks.key("domain", given.domain),
         weight=min(elo.MAX_CONFIDENCE_WEIGHT, max(elo.MIN_CONFIDENCE_WEIGHT, weight)),
-        now=utcnow() if given.created_at is None else checks.instant("created_at", given.created_at),
+        now=checks.clock("created_at", given.created_at),
     )
 
 

@@ -10,7 +10,6 @@ from sqlalchemy.orm import Session
 
 from aragora_db.errors import ConflictError
 from aragora_db.models import EloCalibrationPrediction
-from aragora_db.models.base import utcnow
 from aragora_db.rules.calibration import brier_score
 from aragora_db.sql.dialects import insert
 from aragora_db.sql.locks import serialize
@@ -57,7 +56,7 @@ class Predictions(Part):
         """
         tournament, name = checks.key("tournament_id", tournament_id), checks.key("agent", agent)
         guess, sure = checks.key("predicted_winner", predicted_winner), checks.share("confidence", confidence)
-        instant = _instant(now)
+        instant = checks.clock("now", now)
         self._session.flush()
         # Nobody predicts while others resolve: the prediction would be left over, or know the outcome.
         _hold(self._session, tournament)
@@ -113,7 +112,7 @@ class Predictions(Part):
         """
         tournament, name = checks.key("tournament_id", tournament_id), checks.key("winner", winner)
         field = None if domain is None else checks.key("domain", domain)
-        instant = _instant(now)
+        instant = checks.clock("now", now)
         self._session.flush()
         _hold(self._session, tournament)
         mine = EloCalibrationPrediction.tournament_id == tournament
@@ -179,7 +178,7 @@ class Predictions(Part):
         """
         name, field = checks.key("agent", agent), checks.key("domain", domain)
         sure, right = checks.share("confidence", confidence), checks.flag("correct", correct)
-        instant = _instant(now)
+        instant = checks.clock("now", now)
         self._session.flush()
         count_predictions(self._session, [(name, sure, right)], field, instant)
         return brier_score(sure, correct=right)
@@ -239,10 +238,6 @@ class Predictions(Part):
 def _first(row: Any) -> EloCalibrationPrediction:
     prediction: EloCalibrationPrediction = row[0]
     return prediction
-
-
-def _instant(now: datetime | None) -> datetime:
-    return utcnow() if now is None else checks.instant("now", now)
 
 
 def _hold(session: Session, tournament_id: str) -> None:

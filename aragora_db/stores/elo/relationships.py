@@ -13,7 +13,6 @@ import sqlalchemy as sa
 
 from aragora_db.errors import InvalidValue
 from aragora_db.models import EloAgentRelationship
-from aragora_db.models.base import utcnow
 from aragora_db.rules.relationships import MIN_SCORE, Metrics, metrics
 from aragora_db.sql.bulk import insert_rows
 from aragora_db.stores import checks
@@ -194,7 +193,7 @@ class Relationships(Part):
         Raises:
             InvalidValue: as for `update_relationship`. Nothing was written.
         """
-        instant = utcnow() if now is None else checks.instant("now", now)
+        instant = checks.clock("now", now)
         sums: dict[tuple[str, str], list[int]] = {}
         for each in interactions:
             key, counts = _canonical(each)

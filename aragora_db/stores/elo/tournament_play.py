@@ -12,7 +12,6 @@ from sqlalchemy.orm import Session
 
 from aragora_db.errors import ConflictError, InvalidValue, NotFoundError
 from aragora_db.models import Tournament, TournamentMatch, TournamentStatus
-from aragora_db.models.base import utcnow
 from aragora_db.rules import tournaments as rules
 from aragora_db.rules.tournaments import BracketType
 from aragora_db.sql.dialects import insert
@@ -71,7 +70,7 @@ class TournamentPlay(Part):
                 f"participants names {len(agents)} agents; a tournament takes "
                 f"{rules.MIN_PARTICIPANTS} to {rules.MAX_PARTICIPANTS}"
             )
-        instant = _instant(now)
+        instant = checks.clock("now", now)
         rounds = _first_rounds(kind, agents)
         total = len(rounds) if kind is BracketType.ROUND_ROBIN else rules.elimination_rounds(len(agents))
         row = {
@@ -126,7 +125,7 @@ class TournamentPlay(Part):
             ConflictError: the match has another result, or the tournament is over, or its bracket was made elsewhere
                 and nobody can tell who comes next.
         """
-        id_, instant = checks.key("match_id", match_id), _instant(now)
+        id_, instant = checks.key("match_id", match_id), checks.clock("now", now)
         scores = _score("score1", score1), _score("score2", score2)
         debate = None if debate_id is None else checks.key("debate_id", debate_id)
         self._session.flush()
@@ -179,7 +178,7 @@ class TournamentPlay(Part):
             NotFoundError: there is no such tournament.
             ConflictError: it is completed.
         """
-        id_, instant = checks.key("tournament_id", tournament_id), _instant(now)
+        id_, instant = checks.key("tournament_id", tournament_id), checks.clock("now", now)
         self._session.flush()
         tournament = lock_tournament(self._session, Tournament.tournament_id == id_)
         if tournament is None:
@@ -192,10 +191,6 @@ class TournamentPlay(Part):
         self._session.flush()
         log_events(self._session, id_, instant, [("cancelled", {})])
         return True
-
-
-def _instant(now: datetime | None) -> datetime:
-    return utcnow() if now is None else checks.instant("now", now)
 
 
 def _score(argument: str, value: Any) -> float:
