@@ -133,7 +133,7 @@ def keyword_index(table: sa.Table) -> None:
     """Give a table of `id` and `words` its full-text index: GIN over a tsvector on PostgreSQL, FTS5 on SQLite."""
     name = f"ix_{table.name}_words"
     path = {"path": "keyword search (GIN); an FTS5 table on SQLite"}
-    options = {"postgresql_using": "gin", "postgresql_with": GIN_OPTIONS}
+    options: dict[str, Any] = {"postgresql_using": "gin", "postgresql_with": GIN_OPTIONS}
     sa.Index(name, lexemes(table.c.words), info=path, **options).ddl_if(dialect="postgresql")
     for statement in fts5(table.name):
         event.listen(table, "after_create", sa.DDL(statement).execute_if(dialect="sqlite"))  # type: ignore[no-untyped-call]

@@ -117,7 +117,7 @@ def best(session: Session, wanted: Wanted) -> list[Row]:
 
 def _load(session: Session, statement: Any, wanted: Wanted, bounds: dict[str, Any]) -> list[Row]:
     parameters = wanted.parameters | bounds | {"best": wanted.limit}
-    rows = session.execute(statement, parameters, execution_options={"populate_existing": True})
+    rows: Any = session.execute(statement, parameters, execution_options={"populate_existing": True})
     return [(memory, found) for memory, found in rows]
 
 
@@ -136,8 +136,8 @@ def _conditions(filters: tuple[bool, bool], *, indexed: bool = False) -> list[An
 
 def _top(rows: Any) -> Any:
     scored = rows.subquery()
-    top = sa.select(scored.c.id, scored.c.score).order_by(scored.c.score.desc(), scored.c.id)
-    top = top.limit(sa.bindparam("best", type_=sa.Integer())).subquery()
+    best_rows = sa.select(scored.c.id, scored.c.score).order_by(scored.c.score.desc(), scored.c.id)
+    top = best_rows.limit(sa.bindparam("best", type_=sa.Integer())).subquery()
     return (
         sa.select(ContinuumMemory, top.c.score)
         .join(top, ContinuumMemory.id == top.c.id)
@@ -152,7 +152,7 @@ def _ranges(session: Session, wanted: Wanted) -> list[_Range] | None:
     """A range for each tier that can have one of the best; None when the seeds give no bound."""
     count = max(SEEDS, 4 * wanted.limit)
     statement = _seed_statement(wanted.tiers, wanted.filters, count)
-    rows: list[Any] = list(session.execute(statement, wanted.parameters | {"others": wanted.limit - 1}))
+    rows: Any = session.execute(statement, wanted.parameters | {"others": wanted.limit - 1}).all()
     if not rows or rows[0][1] is None or rows[0][1] < _LEAST:
         return None
     ranges: list[_Range] = []
@@ -171,8 +171,8 @@ def _seed_statement(tiers: tuple[Tier, ...], filters: tuple[bool, bool], count: 
     parts = [_seeds(tier, filters, count, heavy) for tier in tiers for heavy in (True, False)]
     seeds = sa.union_all(*parts).cte("seeds")
     once = sa.select(sa.func.max(seeds.c.score).label("score")).where(seeds.c.meets).group_by(seeds.c.id).subquery()
-    bound = sa.select(once.c.score).order_by(once.c.score.desc()).limit(sa.literal_column("1"))
-    bound = bound.offset(sa.bindparam("others", type_=sa.Integer())).scalar_subquery()
+    bounds = sa.select(once.c.score).order_by(once.c.score.desc()).limit(sa.literal_column("1"))
+    bound = bounds.offset(sa.bindparam("others", type_=sa.Integer())).scalar_subquery()
     heavy = sa.case((seeds.c.heavy, seeds.c.weight))
     new = sa.case((~seeds.c.heavy, seeds.c.updated_at))
     time = ContinuumMemory.updated_at.type

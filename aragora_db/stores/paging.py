@@ -70,10 +70,12 @@ class Keyset:
         *,
         limit: int,
         after: str | None,
-        read: Callable[[Any], T],
-        key: Callable[[T], Sequence[Any]],
+        read: Callable[[Any], T] | None = None,
+        key: Callable[[T], Sequence[Any]] | None = None,
     ) -> Page[T]:
         """Run a statement for one page.
+
+        Without `read` and `key` the statement selects a model, and the items are its objects.
 
         Args:
             session: where.
@@ -90,8 +92,13 @@ class Keyset:
         if after is not None:
             statement = statement.where(_beyond(self._keys, self._decode(after)))
         rows = session.execute(statement.order_by(*self._order).limit(limit + 1)).all()
-        items = tuple(read(row) for row in rows[:limit])
-        return Page(items, _encode(key(items[-1])) if len(rows) > limit else None)
+        items: tuple[T, ...] = tuple(row[0] if read is None else read(row) for row in rows[:limit])
+        if len(rows) <= limit:
+            return Page(items, None)
+        return Page(items, _encode(self._values(items[-1]) if key is None else key(items[-1])))
+
+    def _values(self, item: Any) -> list[Any]:
+        return [getattr(item, each.column.key) for each in self._keys]
 
     def _decode(self, token: str) -> list[Any]:
         try:

@@ -125,8 +125,6 @@ class PersonaStore:
             sa.select(Persona).execution_options(**_FRESH),
             limit=limit,
             after=after,
-            read=_first,
-            key=lambda persona: (persona.agent_name,),
         )
 
     def record_performance(
@@ -209,9 +207,7 @@ class PersonaStore:
         statement = sa.select(PersonaPerformance).where(PersonaPerformance.agent_name == agent_name)
         if domain is not None:
             statement = statement.where(PersonaPerformance.domain == domain)
-        return _NEWEST.page(
-            self.session, statement, limit=limit, after=after, read=_first, key=lambda row: (row.created_at, row.id)
-        )
+        return _NEWEST.page(self.session, statement, limit=limit, after=after)
 
     def expertise(self, agent_name: str) -> tuple[Expertise, ...]:
         """An agent's domains, best first, then by domain; nothing for an agent without a persona."""
@@ -282,7 +278,3 @@ def _counted() -> tuple[Any, Any, Any]:
     """Actions, judged ones, successes."""
     success: Any = PersonaPerformance.success
     return sa.func.count(), sa.func.count(success), sa.func.count(sa.case((success, 1)))
-
-
-def _first(row: Any) -> Any:
-    return row[0]

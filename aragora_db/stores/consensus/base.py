@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -12,7 +11,7 @@ from aragora_db.errors import NotFoundError
 from aragora_db.models import Consensus
 from aragora_db.stores import checks
 
-__all__ = ["Part", "first", "no_consensus"]
+__all__ = ["Part", "no_consensus"]
 
 
 class Part:
@@ -51,8 +50,3 @@ class Part:
 def no_consensus(consensus_id: str) -> NotFoundError:
     """What to raise when it is not there."""
     return NotFoundError(f"there is no consensus {consensus_id!r}; store it first. Clean-up may have archived it")
-
-
-def first(row: Any) -> Any:
-    """The object of a row of one."""
-    return row[0]

@@ -13,7 +13,7 @@ from aragora_db.models.base import utcnow
 from aragora_db.rules import consensus as rules
 from aragora_db.sql.dialects import insert
 from aragora_db.stores import checks
-from aragora_db.stores.consensus.base import Part, first
+from aragora_db.stores.consensus.base import Part
 from aragora_db.stores.consensus.new import NewDissent
 from aragora_db.stores.paging import Keyset, Page
 from aragora_db.stores.rows import check_rows, same_json
@@ -120,8 +120,6 @@ class Dissents(Part):
             statement.execution_options(populate_existing=True),
             limit=limit,
             after=after,
-            read=first,
-            key=lambda dissent: (dissent.timestamp, dissent.id),
         )
 
     def _answer(self, dissent_id: str, answer: dict[str, Any]) -> Dissent:

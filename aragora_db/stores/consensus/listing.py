@@ -14,7 +14,7 @@ from aragora_db.models import Consensus, ConsensusStrength, Dissent, DissentType
 from aragora_db.rules import consensus as rules
 from aragora_db.sql.likeness import frequencies, most_similar
 from aragora_db.stores import checks
-from aragora_db.stores.consensus.base import Part, first
+from aragora_db.stores.consensus.base import Part
 from aragora_db.stores.paging import Keyset, Page, check_limit
 from aragora_db.stores.rows import check_rows
 from aragora_db.types import Double
@@ -88,8 +88,6 @@ class Listing(Part):
             statement.execution_options(populate_existing=True),
             limit=limit,
             after=after,
-            read=first,
-            key=lambda consensus: (consensus.timestamp, consensus.id),
         )
 
     def similar(

@@ -11,7 +11,7 @@ from aragora_db.models import VerifiedProof
 from aragora_db.models.base import utcnow
 from aragora_db.sql.dialects import insert
 from aragora_db.stores import checks
-from aragora_db.stores.consensus.base import Part, first
+from aragora_db.stores.consensus.base import Part
 from aragora_db.stores.consensus.new import NewProof
 from aragora_db.stores.paging import Keyset, Page
 from aragora_db.stores.rows import check_rows, same_json
@@ -91,6 +91,4 @@ class Proofs(Part):
             statement.execution_options(populate_existing=True),
             limit=limit,
             after=after,
-            read=first,
-            key=lambda proof: (proof.timestamp, proof.id),
         )

@@ -82,7 +82,7 @@ class Leaving(Part):
         self._session.flush()
         serialize(self._session, _LOCK)
         counts = sa.select(ContinuumMemory.tier, sa.func.count()).group_by(ContinuumMemory.tier)
-        sizes = dict(self._session.execute(counts).tuples().all())
+        sizes: dict[Tier, int] = {tier: size for tier, size in self._session.execute(counts)}
         surplus = [
             sa.select(
                 sa.select(ContinuumMemory.id)

@@ -92,6 +92,4 @@ class Listing(Part):
             sa.select(Debate).where(*which),
             limit=limit,
             after=after,
-            read=lambda row: row[0],
-            key=lambda debate: (debate.created_at, debate.id),
         )

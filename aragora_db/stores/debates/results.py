@@ -147,8 +147,6 @@ class Results(Part):
             sa.select(Critique).where(which),
             limit=limit,
             after=after,
-            read=lambda row: row[0],
-            key=lambda critique: (critique.created_at, critique.id),
         )
 
     def _same(self, row: Mapping[str, Any], said: Sequence[Mapping[str, Any]]) -> DebateResult:

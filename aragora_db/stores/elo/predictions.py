@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -208,8 +207,6 @@ class Predictions(Part):
             sa.select(EloCalibrationPrediction).where(EloCalibrationPrediction.predictor_agent == agent),
             limit=limit,
             after=after,
-            read=_first,
-            key=lambda row: (row.created_at, row.id),
         )
 
     def tournament_predictions(
@@ -230,14 +227,7 @@ class Predictions(Part):
             sa.select(EloCalibrationPrediction).where(EloCalibrationPrediction.tournament_id == tournament_id),
             limit=limit,
             after=after,
-            read=_first,
-            key=lambda row: (row.predictor_agent,),
         )
-
-
-def _first(row: Any) -> EloCalibrationPrediction:
-    prediction: EloCalibrationPrediction = row[0]
-    return prediction
 
 
 def _hold(session: Session, tournament_id: str) -> None:

@@ -58,8 +58,6 @@ class Tournaments(TournamentPlay):
             statement,
             limit=limit,
             after=after,
-            read=_row,
-            key=lambda found: (found.created_at, found.tournament_id),
         )
 
     def tournament_matches(
@@ -81,8 +79,6 @@ class Tournaments(TournamentPlay):
             _matches(completed).where(TournamentMatch.tournament_id == tournament_id),
             limit=limit,
             after=after,
-            read=_row,
-            key=lambda match: (match.round_num, match.bracket_position, match.match_id),
         )
 
     def agent_tournament_matches(
@@ -106,14 +102,6 @@ class Tournaments(TournamentPlay):
             _matches(completed).where(sa.or_(TournamentMatch.agent1 == agent, TournamentMatch.agent2 == agent)),
             limit=limit,
             after=after,
-            read=_row,
-            key=lambda match: (
-                match.created_at,
-                match.tournament_id,
-                match.round_num,
-                match.bracket_position,
-                match.match_id,
-            ),
         )
 
     def tournament_standings(self, tournament_id: str) -> list[rules.Standing]:
@@ -162,8 +150,6 @@ class Tournaments(TournamentPlay):
             sa.select(TournamentEvent).where(TournamentEvent.tournament_id == tournament_id),
             limit=limit,
             after=after,
-            read=_row,
-            key=lambda event: (event.timestamp, event.entry_id),
         )
 
 
@@ -173,7 +159,3 @@ def _matches(completed: bool | None) -> Any:
         return statement
     played = TournamentMatch.completed_at.is_not(None)
     return statement.where(played if completed else sa.not_(played))
-
-
-def _row(row: Any) -> Any:
-    return row[0]

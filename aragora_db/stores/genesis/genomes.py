@@ -205,8 +205,6 @@ class Genomes:
             statement.execution_options(populate_existing=True),
             limit=limit,
             after=after,
-            read=_genome,
-            key=lambda genome: (genome.fitness_score, genome.genome_id),
         )
 
     def named(self, name: str, *, limit: int = 100, after: str | None = None) -> Page[Genome]:
@@ -225,8 +223,6 @@ class Genomes:
             sa.select(Genome).where(Genome.name == name).execution_options(populate_existing=True),
             limit=limit,
             after=after,
-            read=_genome,
-            key=lambda genome: (genome.generation, genome.genome_id),
         )
 
     def lineage(self, genome_id: str) -> Lineage:
@@ -286,11 +282,6 @@ def _weights(argument: str, weights: Mapping[str, float] | None) -> dict[str, fl
         checks.name(argument, name): checks.share(f"{argument}[{name!r}]", weight)
         for name, weight in (weights or {}).items()
     }
-
-
-def _genome(row: Any) -> Genome:
-    found: Genome = row[0]
-    return found
 
 
 def _no_genome(genome_id: str) -> NotFoundError:

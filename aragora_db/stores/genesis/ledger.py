@@ -153,8 +153,6 @@ class Ledger:
             statement,
             limit=limit,
             after=after,
-            read=lambda row: row[0],
-            key=lambda event: (event.timestamp, event.event_id),
         )
 
     def _parent(self, event_id: str | None) -> _Parent | None:

@@ -106,8 +106,6 @@ class Populations:
             sa.select(Population).execution_options(populate_existing=True),
             limit=limit,
             after=after,
-            read=lambda row: row[0],
-            key=lambda population: (population.created_at, population.population_id),
         )
 
     def set_active_population(self, population_id: str | None) -> None:

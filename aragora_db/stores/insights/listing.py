@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
@@ -11,7 +9,7 @@ from aragora_db.models import DebateSummary, Insight, PatternCluster
 from aragora_db.stores import checks
 from aragora_db.stores.paging import Keyset, Page
 
-__all__ = ["NEWEST", "Listing", "first", "newest_key"]
+__all__ = ["NEWEST", "Listing"]
 
 NEWEST = Keyset(Insight.created_at.desc(), Insight.id)
 _SUREST = Keyset(Insight.confidence.desc(), Insight.id)
@@ -42,9 +40,7 @@ class Listing:
             after: ``next`` of the page before.
         """
         statement = sa.select(Insight).where(Insight.debate_id == debate_id)
-        return _BY_ID.page(
-            self.session, statement, limit=limit, after=after, read=first, key=lambda insight: (insight.id,)
-        )
+        return _BY_ID.page(self.session, statement, limit=limit, after=after)
 
     def surest(self, type: str | None = None, *, limit: int = 100, after: str | None = None) -> Page[Insight]:  # noqa: A002 -- the column's name
         """Insights, surest first, then by id.
@@ -62,8 +58,6 @@ class Listing:
             statement,
             limit=limit,
             after=after,
-            read=first,
-            key=lambda insight: (insight.confidence, insight.id),
         )
 
     def recent(self, *, limit: int = 100, after: str | None = None) -> Page[Insight]:
@@ -73,7 +67,7 @@ class Listing:
             limit: rows per page.
             after: ``next`` of the page before.
         """
-        return NEWEST.page(self.session, sa.select(Insight), limit=limit, after=after, read=first, key=newest_key)
+        return NEWEST.page(self.session, sa.select(Insight), limit=limit, after=after)
 
     def summaries(self, *, limit: int = 100, after: str | None = None) -> Page[DebateSummary]:
         """Summaries of debates, newest first, then by id.
@@ -87,8 +81,6 @@ class Listing:
             sa.select(DebateSummary),
             limit=limit,
             after=after,
-            read=first,
-            key=lambda summary: (summary.created_at, summary.debate_id),
         )
 
     def patterns(
@@ -117,16 +109,4 @@ class Listing:
             statement.execution_options(populate_existing=True),
             limit=limit,
             after=after,
-            read=first,
-            key=lambda pattern: (pattern.occurrence_count, pattern.id),
         )
-
-
-def first(row: Any) -> Any:
-    """The object of a row that has one."""
-    return row[0]
-
-
-def newest_key(insight: Insight) -> tuple[Any, ...]:
-    """An insight's place in `NEWEST`."""
-    return insight.created_at, insight.id

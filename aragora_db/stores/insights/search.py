@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from aragora_db.models import Insight, InsightKeywords
 from aragora_db.sql.keywords import matches
 from aragora_db.stores import checks
-from aragora_db.stores.insights.listing import NEWEST, first, newest_key
+from aragora_db.stores.insights.listing import NEWEST
 from aragora_db.stores.paging import Page
 
 __all__ = ["Search"]
@@ -35,4 +35,4 @@ class Search:
         """
         found = sa.select(InsightKeywords.owner_id).where(matches(InsightKeywords, [checks.name("text", text)]))
         statement = sa.select(Insight).where(Insight.id.in_(found))
-        return NEWEST.page(self.session, statement, limit=limit, after=after, read=first, key=newest_key)
+        return NEWEST.page(self.session, statement, limit=limit, after=after)

@@ -13,7 +13,6 @@ from aragora_db.errors import NotFoundError
 from aragora_db.models import WisdomSubmission
 from aragora_db.models.base import utcnow
 from aragora_db.stores import checks
-from aragora_db.stores.insights.listing import first
 from aragora_db.stores.paging import Keyset, Page
 
 __all__ = ["Wisdom"]
@@ -76,8 +75,6 @@ class Wisdom:
             _unused(sa.select(WisdomSubmission), loop_id).execution_options(populate_existing=True),
             limit=limit,
             after=after,
-            read=first,
-            key=lambda submission: (submission.created_at, submission.id),
         )
 
     def take_wisdom(self, loop_id: str) -> WisdomSubmission | None:

@@ -18,7 +18,6 @@ from aragora_db.rules.positions import Consistency
 from aragora_db.sql.dialects import insert
 from aragora_db.stores import checks
 from aragora_db.stores.paging import Keyset, Page, check_limit
-from aragora_db.stores.positions.listing import first
 
 __all__ = ["Detection", "Flips"]
 
@@ -99,8 +98,6 @@ class Flips:
             statement,
             limit=limit,
             after=after,
-            read=first,
-            key=lambda flip: (flip.detected_at, flip.id),
         )
 
     def consistency(self, agent_name: str) -> Consistency:

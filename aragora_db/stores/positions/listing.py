@@ -11,7 +11,7 @@ from aragora_db.models import Position, PositionOutcome
 from aragora_db.stores import checks
 from aragora_db.stores.paging import Keyset, Page
 
-__all__ = ["Listing", "first"]
+__all__ = ["Listing"]
 
 _NEWEST = Keyset(Position.created_at.desc(), Position.id)
 _ROUNDS = Keyset(Position.round_num, Position.agent_name, Position.id)
@@ -69,8 +69,6 @@ class Listing:
             sa.select(Position).where(Position.debate_id == debate_id).execution_options(populate_existing=True),
             limit=limit,
             after=after,
-            read=first,
-            key=lambda position: (position.round_num, position.agent_name, position.id),
         )
 
     def _newest(self, statement: sa.Select[Any], limit: int, after: str | None) -> Page[Position]:
@@ -79,11 +77,4 @@ class Listing:
             statement.execution_options(populate_existing=True),
             limit=limit,
             after=after,
-            read=first,
-            key=lambda position: (position.created_at, position.id),
         )
-
-
-def first(row: Any) -> Any:
-    """The object of a row that has one."""
-    return row[0]

@@ -17,7 +17,6 @@ from aragora_db.sql.dialects import insert
 from aragora_db.sql.locks import serialize
 from aragora_db.stores import checks
 from aragora_db.stores.paging import Keyset, Page
-from aragora_db.stores.positions.listing import first
 from aragora_db.stores.rows import check_rows
 
 __all__ = ["MAX_TYPE", "Statements", "serialize_debate"]
@@ -120,8 +119,6 @@ class Statements:
             statement.execution_options(populate_existing=True),
             limit=limit,
             after=after,
-            read=first,
-            key=lambda row: (row.round_num, row.position_type, row.agent_name, row.id),
         )
 
     def statements_of_agent(
@@ -146,8 +143,6 @@ class Statements:
             statement.execution_options(populate_existing=True),
             limit=limit,
             after=after,
-            read=first,
-            key=lambda row: (row.created_at, row.id),
         )
 
     def accuracy(self, agent_name: str, position_type: str | None = None) -> Accuracy:
