@@ -14,7 +14,7 @@ from aragora_db import ddl, models
 
 # A story rather than an alphabet: what agents earn, what they remember, who they are, what they say.
 _ORDER = (
-    *("elo", "calibration", "continuum", "consensus", "debates", "positions", "personas", "persona_lab"),
+    *("elo", "tournaments", "calibration", "continuum", "consensus", "debates", "positions", "personas", "persona_lab"),
     *("insights", "genesis", "schema_history"),
 )
 _TITLES = {"elo": "ELO", "persona_lab": "Persona lab", "schema_history": "Schema history"}

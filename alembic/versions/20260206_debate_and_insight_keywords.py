@@ -51,5 +51,5 @@ def upgrade() -> None:
         sqlite_strict=True,
     )
     v.create_fts5("insight_keywords")
-    v.fill_keywords("insight_keywords", "insights", ["title", "description", "agents_involved"])
+    v.fill_keywords("insight_keywords", "insights", ["title", "description"], json_columns=["agents_involved"])
     v.create_gin("ix_insight_keywords_words", "insight_keywords")

@@ -116,16 +116,20 @@ def test_killed_at_random_moments(dialect, fresh_databases):
 
 @pytest.fixture
 def slow_tree(tmp_path):
-    """A copy of ``alembic/`` whose last revision but one takes a minute once its statements have run."""
-    tree = tmp_path / "alembic"
-    shutil.copytree(scripts.script_location(), tree, ignore=shutil.ignore_patterns("__pycache__"))
-    revision = tree / "versions" / f"{scripts.chain()[-3]}.py"
-    source = revision.read_text()
-    revision.write_text(
-        source + "\n\n_run = upgrade\n\n\ndef upgrade():\n    _run()\n    import time\n    time.sleep(60)\n"
-    )
-    (tree / scripts.RELEASED).write_text("")  # not released, so that the copy may be edited
-    return tree
+    """Makes a copy of ``alembic/`` in which one revision takes a minute once its statements have run."""
+
+    def make(stem):
+        tree = tmp_path / "alembic"
+        shutil.copytree(scripts.script_location(), tree, ignore=shutil.ignore_patterns("__pycache__"))
+        revision = tree / "versions" / f"{stem}.py"
+        source = revision.read_text()
+        revision.write_text(
+            source + "\n\n_run = upgrade\n\n\ndef upgrade():\n    _run()\n    import time\n    time.sleep(60)\n"
+        )
+        (tree / scripts.RELEASED).write_text("")  # not released, so that the copy may be edited
+        return tree
+
+    return make
 
 
 SLOWLY = """
@@ -137,11 +141,15 @@ get_database().migrate()
 """
 
 
-def test_killed_inside_a_revision(dialect, fresh_databases, slow_tree):
-    """The revision that was under way is rolled back, or done again; its concurrent index too."""
+IN_A_TRANSACTION, CONCURRENTLY = "20260206_debate_and_insight_keywords", "20260207_persona_window"
+
+
+@pytest.mark.parametrize("stem", [IN_A_TRANSACTION, CONCURRENTLY])
+def test_killed_inside_a_revision(stem, dialect, fresh_databases, slow_tree):
+    """The revision that was under way is rolled back, full-text indexes and all; a concurrent index is built again."""
     url = fresh_databases.url(dialect, migrated=False)
-    process = _start(url, "-c", SLOWLY, str(slow_tree))
-    _wait_until_in_revision(process, url, dialect)
+    process = _start(url, "-c", SLOWLY, str(slow_tree(stem)))
+    _wait_until_in_revision(process, url, dialect, scripts.chain().index(stem))
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert _applied(url) < len(scripts.chain())
@@ -149,10 +157,9 @@ def test_killed_inside_a_revision(dialect, fresh_databases, slow_tree):
     _assert_exact(url)
 
 
-def _wait_until_in_revision(process, url, dialect):
+def _wait_until_in_revision(process, url, dialect, expected):
     """On PostgreSQL the finished revisions show; on SQLite nothing does, but the writer's lock."""
     deadline = time.monotonic() + PATIENCE
-    expected = len(scripts.chain()) - 3
     while time.monotonic() < deadline:
         assert process.poll() is None, process.communicate()[0]
         if {"postgresql": lambda: _applied(url) == expected, "sqlite": lambda: _is_busy(url)}[dialect]():

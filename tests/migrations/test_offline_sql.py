@@ -6,13 +6,16 @@ import subprocess
 
 import psycopg
 import pytest
+import sqlalchemy as sa
 
-from aragora_db import Settings
+from aragora_db import Database, Settings, derived
 from aragora_db.cli import main
 from aragora_db.engine import Target
 from aragora_db.migrations import scripts
 from aragora_db.migrations.status import status
 from aragora_db.migrations.upgrade import migrate
+from aragora_db.models import ContinuumKeywords
+from aragora_db.sql.keywords import matches
 from aragora_db.testing.plugin import missing
 
 
@@ -79,6 +82,36 @@ def test_a_span_goes_on_from_where_the_database_is(fresh_databases, monkeypatch,
     assert "CREATE TABLE elo_matches" not in script
     psql(url, script)
     assert status(target).good
+
+
+def test_words_are_left_to_later(fresh_databases, monkeypatch, aragora_db, psql):
+    """Python decides what a word is, and printed SQL cannot: the schema is whole, the words come after it."""
+    url = fresh_databases.url("postgresql", migrated=False)
+    target = Target.of(Settings.explicit(database_url=url))
+    migrate(target, "20260121_drop_index_debates_task")
+    with psycopg.connect(url) as connection:
+        connection.execute("INSERT INTO continuum_memory (id, content) VALUES ('m', 'Die Straße')")
+        connection.execute(
+            "INSERT INTO consensus (id, topic, topic_hash, conclusion, strength, data)"
+            " VALUES ('c', 'Some topic', 'h', 'c', 'strong', '{}')"
+        )
+    monkeypatch.setenv("DATABASE_URL", url)
+    script = aragora_db("migrate", "--sql", "--version", "20260121_drop_index_debates_task:head")
+    assert not [line for line in script.splitlines() if line.startswith(("INSERT INTO continuum", "INSERT INTO conse"))]
+    psql(url, script)
+    assert status(target).good
+
+    database = Database(Settings.explicit(database_url=url))
+    found = sa.select(ContinuumKeywords.owner_id).where(matches(ContinuumKeywords, ["STRASSE"]))
+    assert database.transact(lambda session: session.scalars(found).all()) == []
+    assert database.transact(derived.rebuild) == {
+        "continuum_keywords": 1,
+        "debate_keywords": 0,
+        "insight_keywords": 0,
+        "consensus_topic_words": 1,
+    }
+    assert database.transact(lambda session: session.scalars(found).all()) == ["m"]
+    database.close()
 
 
 def test_a_script_for_another_state_stops_at_once(fresh_databases, aragora_db, psql):

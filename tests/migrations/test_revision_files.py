@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from aragora_db import Settings, types
+from aragora_db import Settings, types, vectors
 from aragora_db.cli import main
 from aragora_db.engine import Target
 from aragora_db.errors import UsageError
@@ -37,6 +37,7 @@ PAIRS = {
     types.UtcDateTime(): vocabulary.utc(),
     types.Json(): vocabulary.json(),
     types.Blob(): vocabulary.blob(),
+    vectors.Vector(): vocabulary.vector(),
 }
 
 
@@ -66,7 +67,8 @@ def test_a_word_makes_the_column_of_its_type(model, word, dialect_module):
 
 def test_every_type_has_a_word():
     """A type that autogenerate cannot say would be written as an import of `aragora_db.types`, which moves on."""
-    ours = {getattr(types, name) for name in types.__all__ if isinstance(getattr(types, name), type)}
+    names = [(module, name) for module in (types, vectors) for name in module.__all__]
+    ours = {getattr(module, name) for module, name in names if isinstance(getattr(module, name), type)}
     assert {each for each in ours if issubclass(each, sa.types.TypeEngine)} == {type(model) for model in PAIRS}
 
 
