@@ -103,7 +103,9 @@ class Cleaning(Part):
             index_elements=["id"],
             set_={name: statement.excluded[name] for name in (*names, "archived_at") if name != "id"},
         )
-        done: Any = self._session.execute(statement, execution_options={"synchronize_session": False})
+        # Of an INSERT, SQLAlchemy forgets how many rows the database counted unless told.
+        options = {"synchronize_session": False, "preserve_rowcount": True}
+        done: Any = self._session.execute(statement, execution_options=options)
         return int(done.rowcount)
 
 
