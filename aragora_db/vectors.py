@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from array import array
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import sqlalchemy as sa
@@ -51,7 +52,7 @@ class Vector(Guarded[Floats]):
             raise self.refuse(value, "a sequence of numbers that float32 can hold") from None
         if not 1 <= len(numbers) <= MAX_DIMENSIONS or not all(map(math.isfinite, numbers)):
             raise self.refuse(value, f"1 to {MAX_DIMENSIONS} finite numbers")
-        return _little_endian(numbers).tobytes() if dialect.name == "sqlite" else numbers.tolist()
+        return _STORED[dialect.name](numbers)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Floats | None:  # noqa: ARG002 -- told by type
         """Return the numbers."""
@@ -64,8 +65,19 @@ class Vector(Guarded[Floats]):
         return _little_endian(numbers)
 
 
+def _packed(numbers: Floats) -> bytes:
+    return _little_endian(numbers).tobytes()
+
+
+def _listed(numbers: Floats) -> list[float]:
+    return numbers.tolist()
+
+
 def _little_endian(numbers: Floats) -> Floats:
     if sys.byteorder == "big":
         numbers = numbers[:]
         numbers.byteswap()
     return numbers
+
+
+_STORED: dict[str, Callable[[Floats], bytes | list[float]]] = {"sqlite": _packed, "postgresql": _listed}

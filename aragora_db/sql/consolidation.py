@@ -116,4 +116,5 @@ def consolidate(session: Session, now: datetime) -> Moves:
         for instance in session.identity_map.values():
             if isinstance(instance, ContinuumMemory):
                 session.expire(instance)
-    return {pair: moves[pair] for pair in sorted(moves, key=list(moves).index)}
+    order = list(Tier)
+    return {pair: moves[pair] for pair in sorted(moves, key=lambda pair: tuple(map(order.index, pair)))}

@@ -21,7 +21,58 @@ def test_first_outcome_by_hand():
     assert scores.consolidation == pytest.approx(math.log(2) / math.log(100))
 
 
-@given(st.floats(0, 1), COUNTS, COUNTS, st.booleans(), st.floats(0, 1))
+def test_first_normalised_outcome_by_hand():
+    """What was observed counts in full: 0.5 alone, or weighed with a prediction error."""
+    alone = continuum.after_outcome(0.5, 0, 0, succeeded=True)
+    assert alone.surprise == pytest.approx(0.7 * 0.5 + 0.3 * 0.5)
+    both = continuum.after_outcome(0.5, 0, 0, succeeded=True, prediction_error=0.4)
+    assert both.surprise == pytest.approx(0.7 * 0.5 + 0.3 * (0.3 * 0.5 + 0.2 * 0.4) / 0.5)
+
+
+@pytest.mark.parametrize(("normalised", "expected"), [(True, Tier.MEDIUM), (False, Tier.GLACIAL)])
+def test_a_lesson_that_fails_three_times_is_promoted(normalised, expected):
+    """By Aragora's formula nothing is ever surprising enough, and the lesson goes on sinking."""
+    surprise = 0.0
+    for failures in range(3):
+        surprise, _ = continuum.after_outcome(surprise, 100, failures, succeeded=False, normalised=normalised)
+    assert continuum.next_tier(Tier.SLOW, surprise, 103) == expected
+
+
+@given(st.lists(st.tuples(st.booleans(), st.floats(0, 1))))
+def test_aragoras_formula_never_promotes(outcomes):
+    """The reason for the other one: whatever happens, surprise stays below one half."""
+    surprise, uses = 0.0, [0, 0]
+    for succeeded, error in outcomes:
+        surprise, _ = continuum.after_outcome(
+            surprise, *uses, succeeded=succeeded, prediction_error=error, normalised=False
+        )
+        uses[not succeeded] += 1
+    assert surprise < min(continuum.PROMOTE_ABOVE_SURPRISE.values())
+
+
+@given(st.floats(0.8, 1), st.floats(0, 0.2), st.integers(10, 1000))
+def test_what_the_glacial_scheduler_moves(consolidation, surprise, updates):
+    """Aragora's second rule needs no second look: the first moves the same memories, and more."""
+    del consolidation
+    assert continuum.next_tier(Tier.SLOW, surprise, updates) == Tier.GLACIAL
+
+
+@given(st.sampled_from(list(Tier)), st.floats(-1, 2))
+def test_no_memory_is_both_surprising_and_stable(tier, surprise):
+    """A pass must not have to choose between two moves."""
+    rises = tier != Tier.FAST and surprise > continuum.PROMOTE_ABOVE_SURPRISE[tier]
+    sinks = tier != Tier.GLACIAL and 1 - surprise > continuum.DEMOTE_ABOVE_STABILITY[tier]
+    assert not (rises and sinks)
+
+
+def test_learning_slows_down():
+    """Rates by hand: a glacial memory learns thirty times slower than a fast one, and both less each time."""
+    assert continuum.learning_rate(Tier.FAST, 0) == 0.3
+    assert continuum.learning_rate(Tier.FAST, 2) == pytest.approx(0.3 * 0.95 * 0.95)
+    assert continuum.learning_rate(Tier.GLACIAL, 1) == pytest.approx(0.01 * 0.9999)
+
+
+@given(st.floats(0, 1), COUNTS, COUNTS, st.booleans(), st.none() | st.floats(0, 1))
 def test_scores_stay_between_0_and_1(surprise, successes, failures, succeeded, error):
     """A score beyond its range would win every comparison with a tier's threshold."""
     scores = continuum.after_outcome(surprise, successes, failures, succeeded=succeeded, prediction_error=error)
@@ -57,5 +108,15 @@ def test_next_tier(tier, surprise, updates, expected):
 
 def test_every_tier_has_its_numbers():
     """A tier added to the model without numbers would be a KeyError in production."""
-    for numbers in (continuum.HALF_LIFE_HOURS, continuum.PROMOTE_ABOVE_SURPRISE, continuum.DEMOTE_ABOVE_STABILITY):
+    tables = (
+        continuum.HALF_LIFE_HOURS,
+        continuum.TTL_HOURS,
+        continuum.MAX_ENTRIES,
+        continuum.LEARNING_RATE,
+        continuum.LEARNING_RATE_DECAY,
+        continuum.PROMOTE_ABOVE_SURPRISE,
+        continuum.DEMOTE_ABOVE_STABILITY,
+    )
+    for numbers in tables:
         assert list(numbers) == list(Tier)
+    assert list(continuum.TTL_HOURS.values()) == [2, 48, 336, 1440]

@@ -98,7 +98,9 @@ def test_killed_processes_leave_the_state_of_a_clean_run(plain_database):
     plain_database.migrate()
     numbers = random.Random(5)
     running = start(url, count)
-    while plain_database.transact(_matches, read_only=True) < count // 3 and any(each.poll() is None for each in running):
+    while plain_database.transact(_matches, read_only=True) < count // 3 and any(
+        each.poll() is None for each in running
+    ):
         time.sleep(0.02)
     for process in running:
         time.sleep(numbers.random() / 20)

@@ -82,7 +82,8 @@ class Leaving(Part):
         self._session.flush()
         serialize(self._session, _LOCK)
         counts = sa.select(ContinuumMemory.tier, sa.func.count()).group_by(ContinuumMemory.tier)
-        sizes: dict[Tier, int] = {tier: size for tier, size in self._session.execute(counts)}
+        rows: Any = self._session.execute(counts)
+        sizes: dict[Tier, int] = dict(rows.all())
         surplus = [
             sa.select(
                 sa.select(ContinuumMemory.id)
