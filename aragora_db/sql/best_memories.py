@@ -22,7 +22,7 @@ from aragora_db.models import ContinuumKeywords, ContinuumMemory, Tier
 from aragora_db.models.continuum import weight
 from aragora_db.rules import retrieval
 from aragora_db.sql.dialects import by_dialect
-from aragora_db.sql.keywords import matches
+from aragora_db.sql.keywords import with_words
 from aragora_db.sql.memory_score import NOW, TENANT, age_at, instant, of_tenant, score, unindexed
 from aragora_db.types import Double
 
@@ -96,7 +96,7 @@ def best_of_all(session: Session, wanted: Wanted, keywords: Sequence[str] | None
     tier = memory.tier
     if keywords is not None:
         tier = unindexed(tier)
-        rows = _with_words(session, rows, matches(ContinuumKeywords, keywords))
+        rows = with_words(session, rows, memory.id, ContinuumKeywords, keywords)
     if len(wanted.tiers) < len(Tier):
         rows = rows.where(tier.in_(wanted.tiers))
     return _load(session, _top(rows), wanted, {})
@@ -112,19 +112,6 @@ def best(session: Session, wanted: Wanted) -> list[Row]:
     bounds: dict[str, Any] = {f"least_{each.tier}": each.least for each in ranges}
     bounds |= {f"since_{each.tier}": each.since for each in ranges if each.since is not None}
     return _load(session, _within(shape, wanted.filters), wanted, bounds)
-
-
-def _from_array(session: Session, rows: Any, match: Any) -> Any:  # noqa: ARG001 -- as below
-    # As a join, PostgreSQL expects 0.5 % of all memories for a word it has not heard of, and calls for workers.
-    found = sa.select(ContinuumKeywords.owner_id).where(match).scalar_subquery()
-    return rows.where(ContinuumMemory.id == sa.func.any(sa.func.array(found)))
-
-
-def _joined(session: Session, rows: Any, match: Any) -> Any:  # noqa: ARG001 -- as above
-    return rows.join(ContinuumKeywords, ContinuumKeywords.owner_id == ContinuumMemory.id).where(match)
-
-
-_with_words = by_dialect(postgresql=_from_array, sqlite=_joined)
 
 
 def _load(session: Session, statement: Any, wanted: Wanted, bounds: dict[str, Any]) -> list[Row]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import Session
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
@@ -14,8 +15,9 @@ from sqlalchemy.types import TypeDecorator
 from aragora_db.ddl import lexemes
 from aragora_db.errors import InvalidValue
 from aragora_db.rules.words import Term, terms
+from aragora_db.sql.dialects import by_dialect
 
-__all__ = ["MAX_KEYWORDS", "matches"]
+__all__ = ["MAX_KEYWORDS", "matches", "with_words"]
 
 MAX_KEYWORDS = 50
 """The most keywords of one search (Aragora 2.8.0, memory/continuum)."""
@@ -39,6 +41,29 @@ def matches(table: Any, keywords: Sequence[str]) -> sa.ColumnElement[bool]:
     if not query:
         return sa.false()
     return _Matches(table.id, table.words, sa.literal(query, _Query()))
+
+
+def _from_array(session: Session, rows: Any, owner: Any, table: Any, keywords: Sequence[str]) -> Any:  # noqa: ARG001 -- as below
+    # As a join, PostgreSQL expects 0.5 % of all rows for a word it has not heard of, reads all owners and calls for
+    # workers; an array it looks up one by one.
+    found = sa.select(table.owner_id).where(matches(table, keywords)).scalar_subquery()
+    return rows.where(owner == sa.func.any(sa.func.array(found)))
+
+
+def _joined(session: Session, rows: Any, owner: Any, table: Any, keywords: Sequence[str]) -> Any:  # noqa: ARG001 -- as above
+    return rows.join(table, table.owner_id == owner).where(matches(table, keywords))
+
+
+with_words = by_dialect(postgresql=_from_array, sqlite=_joined)
+"""A SELECT, of those rows only whose words match.
+
+Args:
+    session: where it will run.
+    rows: the SELECT.
+    owner: the key of its rows.
+    table: their keyword table.
+    keywords: see `matches`.
+"""
 
 
 class _Query(TypeDecorator[Query]):

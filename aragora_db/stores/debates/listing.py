@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from aragora_db.models import Debate, DebateKeywords
-from aragora_db.sql.keywords import matches
+from aragora_db.sql.keywords import with_words
 from aragora_db.stores import checks
 from aragora_db.stores.debates.base import Part, scope
 from aragora_db.stores.paging import Keyset, Page
@@ -55,7 +55,7 @@ class Listing(Part):
             which.append(Debate.workspace_id == checks.key("workspace_id", workspace_id))
         if is_public is not None:
             which.append(Debate.is_public.is_(sa.true() if is_public else sa.false()))
-        return self._page(which, limit, after)
+        return _NEWEST.page(self._session, sa.select(Debate).where(*which), limit=limit, after=after)
 
     def search(
         self, text: str, *, org_id: str | None = None, limit: int = 50, after: str | None = None
@@ -67,8 +67,8 @@ class Listing(Part):
         Raises:
             InvalidValue: an argument out of range.
         """
-        found = sa.select(DebateKeywords.owner_id).where(matches(DebateKeywords, [text]))
-        return self._page([*scope(org_id), Debate.id.in_(found)], limit, after)
+        rows = with_words(self._session, sa.select(Debate), Debate.id, DebateKeywords, [text])
+        return _NEWEST.page(self._session, rows.where(*scope(org_id)), limit=limit, after=after)
 
     def stats(self, *, org_id: str | None = None) -> DebateStats:
         """Debates in figures, in one statement; reads all of the tenant's."""
@@ -85,11 +85,3 @@ class Listing(Part):
             ).where(*scope(org_id))
         ).one()
         return DebateStats(*(int(each) for each in row))
-
-    def _page(self, which: Any, limit: int, after: str | None) -> Page[Debate]:
-        return _NEWEST.page(
-            self._session,
-            sa.select(Debate).where(*which),
-            limit=limit,
-            after=after,
-        )

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from aragora_db.models import Insight, InsightKeywords
-from aragora_db.sql.keywords import matches
+from aragora_db.sql.keywords import with_words
 from aragora_db.stores import checks
 from aragora_db.stores.insights.listing import NEWEST
 from aragora_db.stores.paging import Page
@@ -33,6 +33,6 @@ class Search:
         Raises:
             InvalidValue: the text is blank, the limit out of range, or ``after`` no token of this listing.
         """
-        found = sa.select(InsightKeywords.owner_id).where(matches(InsightKeywords, [checks.name("text", text)]))
-        statement = sa.select(Insight).where(Insight.id.in_(found))
+        words = [checks.name("text", text)]
+        statement = with_words(self.session, sa.select(Insight), Insight.id, InsightKeywords, words)
         return NEWEST.page(self.session, statement, limit=limit, after=after)
