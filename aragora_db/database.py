@@ -100,13 +100,10 @@ class Database:
         return create_async_engine(self._target)
 
     def _prepare(self) -> None:
-        """What every session of ours needs before its first."""
+        """What has to be there before the first connection."""
         from aragora_db import derived  # noqa: F401, PLC0415 -- listens to sessions; imports the models # pyright: ignore[reportUnusedImport]
 
-        self._keep_memory()
-
-    def _keep_memory(self) -> None:
-        """A database in memory lives as long as a connection to it: hold one that no pool closes."""
+        # A database in memory lives as long as a connection to it: hold one that no pool closes.
         with self._lock:
             if self._target.in_memory and self._anchor is None:
                 self._anchor = sqlite3.connect(memory_uri(self._target), uri=True, check_same_thread=False)
@@ -215,7 +212,7 @@ class Database:
         """
         from aragora_db.migrations.upgrade import migrate  # noqa: PLC0415 -- imports alembic
 
-        self._keep_memory()
+        self._prepare()
         applied = migrate(self._target, version, self._writer_and_reader()[1])
         self._ready = False
         return applied
@@ -234,7 +231,7 @@ class Database:
 
         with self._lock:
             if not self._ready:
-                self._keep_memory()
+                self._prepare()
                 prepare(self.engine, self._target)
                 self._ready = True
 
