@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from aragora_db.errors import NotFoundError
 from aragora_db.models import Consensus
+from aragora_db.models.base import Base
+from aragora_db.sql.dialects import insert
 from aragora_db.stores import checks
 
 __all__ = ["Part", "no_consensus"]
+
+M = TypeVar("M", bound=Base)
 
 
 class Part:
@@ -23,6 +28,12 @@ class Part:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+
+    def _added(self, model: type[M], row: dict[str, Any]) -> M | None:
+        """Insert a row; None when its key is there already."""
+        statement = insert(self._session, model).values(**row).on_conflict_do_nothing().returning(model)
+        # The session may still know a row of this key that clean-up or a foreign key has removed since.
+        return self._session.scalars(statement, execution_options={"populate_existing": True}).one_or_none()
 
     def _consensus(self, consensus_id: str, *, read: bool = False) -> Consensus:
         """A consensus, locked as `_locked` does, or with ``read`` only against removal, as a foreign key does."""

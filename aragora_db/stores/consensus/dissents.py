@@ -11,7 +11,6 @@ from aragora_db.errors import ConflictError, NotFoundError
 from aragora_db.models import Dissent, DissentType
 from aragora_db.models.base import utcnow
 from aragora_db.rules import consensus as rules
-from aragora_db.sql.dialects import insert
 from aragora_db.stores import checks
 from aragora_db.stores.consensus.base import Part
 from aragora_db.stores.consensus.new import NewDissent
@@ -47,9 +46,7 @@ class Dissents(Part):
         row = new.row(now or utcnow())
         check_rows(self._session, Dissent, [row])
         parent = self._consensus(row["debate_id"])
-        added = self._session.scalars(
-            insert(self._session, Dissent).values(**row).on_conflict_do_nothing().returning(Dissent)
-        ).one_or_none()
+        added = self._added(Dissent, row)
         stored = added or self.dissent(row["id"])
         if stored is None or not same_json(rules.dissent_content(stored.data), rules.dissent_content(row["data"])):
             raise ConflictError(f"dissent {row['id']} is stored with other content; give this one an id of its own")

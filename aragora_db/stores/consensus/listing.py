@@ -27,6 +27,9 @@ MAX_WORDS: Final = 1_000
 # Topics that have a word, from which on it may be called common; below that, counting all of them costs a millisecond.
 _COMMON = 5_000
 
+# Words of a topic, the shortest ones, that are counted to find the common ones.
+_SHORT = 32
+
 _NEWEST = Keyset(Consensus.timestamp.desc().nulls_last(), Consensus.id)
 
 
@@ -143,7 +146,7 @@ class Listing(Part):
             known += sure
             total += confidence or 0.0
         types = sa.select(Dissent.dissent_type, sa.func.count()).group_by(Dissent.dissent_type)
-        by_type = dict(self._session.execute(types).tuples().all())
+        by_type = {row[0]: row[1] for row in self._session.execute(types)}
         proofs = self._session.scalar(sa.select(sa.func.count()).select_from(VerifiedProof))
         return Statistics(
             consensus=by_strength.total(),
@@ -159,7 +162,8 @@ class Listing(Part):
         """A third of the words at most: more would leave too little to tell topics apart by."""
         if len(words) < 3:  # noqa: PLR2004 -- a third of them is none
             return []
-        counts: Any = self._session.execute(frequencies(words, _COMMON)).one()
-        common = [word for word, count in zip(words, counts, strict=True) if count == _COMMON]
         # How common they are is not counted to the end; in all languages the most frequent words are short.
-        return sorted(common, key=lambda word: (len(word), word))[: len(words) // 3]
+        short = sorted(words, key=lambda word: (len(word), word))[:_SHORT]
+        counts: Any = self._session.execute(frequencies(short, _COMMON)).one()
+        common = [word for word, count in zip(short, counts, strict=True) if count == _COMMON]
+        return common[: len(words) // 3]

@@ -9,7 +9,6 @@ import sqlalchemy as sa
 from aragora_db.errors import ConflictError
 from aragora_db.models import VerifiedProof
 from aragora_db.models.base import utcnow
-from aragora_db.sql.dialects import insert
 from aragora_db.stores import checks
 from aragora_db.stores.consensus.base import Part
 from aragora_db.stores.consensus.new import NewProof
@@ -43,9 +42,7 @@ class Proofs(Part):
         check_rows(self._session, VerifiedProof, [row])
         # FOR KEY SHARE, as the foreign key does: the consensus stays, and nobody waits but who removes it.
         self._consensus(row["debate_id"], read=True)
-        added = self._session.scalars(
-            insert(self._session, VerifiedProof).values(**row).on_conflict_do_nothing().returning(VerifiedProof)
-        ).one_or_none()
+        added = self._added(VerifiedProof, row)
         if added is not None:
             return added
         stored = self._session.get(VerifiedProof, row["id"], populate_existing=True)

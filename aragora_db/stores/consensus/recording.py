@@ -12,7 +12,6 @@ from aragora_db.errors import ConflictError, InvalidValue
 from aragora_db.models import Consensus
 from aragora_db.models.base import utcnow
 from aragora_db.rules import consensus as rules
-from aragora_db.sql.dialects import insert
 from aragora_db.stores import checks
 from aragora_db.stores.consensus.base import Part
 from aragora_db.stores.consensus.new import NewConsensus
@@ -44,9 +43,7 @@ class Recording(Part):
         """
         row = new.row(now or utcnow())
         check_rows(self._session, Consensus, [row])
-        added = self._session.scalars(
-            insert(self._session, Consensus).values(**row).on_conflict_do_nothing().returning(Consensus)
-        ).one_or_none()
+        added = self._added(Consensus, row)
         if added is not None:
             follow(self._session, Consensus, {added.id: (added.topic,)}, new=True)
             return added
