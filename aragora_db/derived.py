@@ -49,7 +49,7 @@ def _flat(value: Any) -> Iterator[str]:
 
 def _topic_words(consensus_id: str, texts: Sequence[Any]) -> list[dict[str, Any]]:
     """A row for each word of a topic."""
-    found = sorted({word[: consensus.MAX_WORD] for word in consensus.topic_words(texts[0])})
+    found = consensus.indexed_words(texts[0])
     return [{"consensus_id": consensus_id, "word": word, "topic_size": len(found)} for word in found]
 
 

@@ -1,7 +1,7 @@
 """One match written in as few round trips as each database allows, behind `write_match`.
 
-PostgreSQL gets one statement: measured at 1.2 times the rate of hand-written psycopg, which sends seven. SQLite has no
-network to save, and gets short statements.
+PostgreSQL gets one statement, where a person writes a dozen; SQLite has no network to save, and gets one batch of short
+ones. Measured in ``benchmarks/results/record_match.md``; why, in ``docs/decisions/0018-one-match.md``.
 """
 
 from __future__ import annotations
