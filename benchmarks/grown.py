@@ -11,7 +11,7 @@ from time import perf_counter
 import sqlalchemy as sa
 from measure import Row, against, in_turns
 
-from aragora_db import Database
+from aragora_db import Database, Settings
 from aragora_db.testing.client import OwnKeeper, ask
 from aragora_db.testing.databases import create_database
 
@@ -34,7 +34,9 @@ def both_dialects(name: str) -> Iterator[dict[str, Callable[[str], Database]]]:
             makers["postgresql"] = lambda label: create_database(server["admin_url"], f"bench_{name}_{label}")
 
         def make(dialect: str, label: str) -> Database:
-            database = Database(makers[dialect](label))
+            # Filling a table with a million rows is no request: without the timeouts of one.
+            url = makers[dialect](label)
+            database = Database(Settings.explicit(database_url=url, statement_timeout=0, command_timeout=0))
             stack.callback(database.close)
             database.migrate()
             return database
