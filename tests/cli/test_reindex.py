@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import sqlalchemy as sa
 
 from aragora_db import Database, Settings
+from aragora_db.stores import DebateStore
 
 
 def test_rows_by_hand_are_indexed_once(dialect, fresh_databases, aragora_db):
@@ -20,3 +23,36 @@ def test_rows_by_hand_are_indexed_once(dialect, fresh_databases, aragora_db):
     again = aragora_db("reindex", DATABASE_URL=url)
     assert (again.code, again.err) == (0, "")
     assert "continuum_keywords: 0 rows indexed" in again.out
+
+
+def test_what_it_finds_is_searched_for(dialect, fresh_databases, aragora_db):
+    """A row that is counted as indexed and is not found would send the operator in circles."""
+    url = fresh_databases.url(dialect)
+    row = "INSERT INTO debates (id, slug, task, agents, artifact_json) VALUES ('d', 's', 'Straße', '[]', '{}')"
+    with closing(Database(Settings.explicit(database_url=url))) as database:
+        database.transact(lambda session: session.execute(sa.text(row)) and None)
+        assert database.transact(lambda session: DebateStore(session).search("strasse").items) == ()
+        assert aragora_db("reindex", DATABASE_URL=url).code == 0
+        found = database.transact(lambda session: [each.id for each in DebateStore(session).search("strasse").items])
+    assert found == ["d"]
+
+
+def test_the_document_names_every_table(aragora_db):
+    """A program reads it: nothing else on stdout, and a table is there also when nothing was missing in it."""
+    ended = aragora_db("reindex", "--json")
+    tables = {"consensus_topic_words", "continuum_keywords", "debate_keywords", "insight_keywords"}
+    assert (ended.code, ended.document) == (0, {"version": 1, "indexed": dict.fromkeys(tables, 0)})
+
+
+def test_the_help_says_when(aragora_db):
+    """Nobody looks for a command of which they do not know that they need it."""
+    told = aragora_db("reindex", "--help").out
+    for reason in (r"\copy", "SQL by hand", "bulk inserts", "migrate --sql"):
+        assert reason in told
+    assert "reindex" in aragora_db("--help").out
+
+
+def test_no_server(aragora_db):
+    """An operator's script tells "try later" from "done" by the exit code."""
+    ended = aragora_db("reindex", "--json", DATABASE_URL="postgresql://nobody@127.0.0.1:1/nothing")
+    assert (ended.code, ended.out) == (3, "")

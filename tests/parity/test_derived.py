@@ -122,6 +122,43 @@ def test_rebuild_finds_what_sessions_did_not_see(database):
     assert sorted(map(tuple, found)) == [("a", 2), ("b", 2)]
 
 
+def test_changes_past_the_unit_of_work_go_unnoticed(database, kind):
+    """The guide says so (docs/guide/search.md): old words stay, also for `reindex`, until the row is saved again."""
+    model, table, values = kind
+    text = next(name for name in ("content", "task", "title") if name in values)
+    database.run(lambda session: session.add(model(id="x", **values)))
+    database.run(lambda session: session.execute(sa.update(model).where(model.id == "x").values({text: "Another"})))
+    assert database.run(derived.rebuild)[table.__tablename__] == 0
+    assert database.run(lambda session: words(session, table)) == {"x": "quorum beats retry"}
+    database.run(lambda session: setattr(session.get(model, "x"), text, "A third"))
+    assert database.run(lambda session: words(session, table))["x"].startswith("a third")
+    database.run(lambda session: session.execute(sa.delete(model)))
+    assert database.run(lambda session: words(session, table)) == {}
+
+
+def test_an_aborted_rebuild_leaves_nothing_half_done(database):
+    """It is one unit of work: what fails after it undoes it, and it may be said again."""
+    database.run(lambda session: session.execute(sa.insert(ContinuumMemory), [{"id": "m", "content": "first"}]))
+
+    def work(session):
+        assert derived.rebuild(session)["continuum_keywords"] == 1
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        database.run(work)
+    assert database.run(lambda session: words(session, ContinuumKeywords)) == {}
+    assert database.run(derived.rebuild)["continuum_keywords"] == 1
+    assert database.run(derived.rebuild)["continuum_keywords"] == 0
+
+
+def test_a_text_without_words_is_no_missing_row(database):
+    """Otherwise each `reindex` would find the same rows again."""
+    database.run(lambda session: session.execute(sa.insert(ContinuumMemory), [{"id": "m", "content": "!? …"}]))
+    assert database.run(derived.rebuild)["continuum_keywords"] == 1
+    assert database.run(derived.rebuild)["continuum_keywords"] == 0
+    assert database.run(lambda session: words(session, ContinuumKeywords)) == {"m": ""}
+
+
 def test_rebuild_in_slices(database, monkeypatch):
     """A million rows do not fit into memory at once."""
     monkeypatch.setattr(derived, "_SLICE", 7)

@@ -35,6 +35,22 @@ def test_bits_are_kept(both, numbers):
         assert back.tobytes() == array("f", numbers).tobytes()
 
 
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(FLOATS, min_size=1, max_size=20))
+def test_bits_are_kept_on_every_engine(scratch, numbers):
+    """Asyncpg and psycopg send arrays in ways of their own: one in binary, one as text."""
+    assert scratch(lambda session: through(session, numbers)).tobytes() == array("f", numbers).tobytes()
+
+
+def test_the_edges_of_float32(scratch):
+    """The sign of zero, the smallest numbers and the largest are those that texts lose."""
+    smallest, normal, largest = 2.0**-149, 2.0**-126, (2 - 2.0**-23) * 2.0**127
+    edges = [0.0, -0.0, smallest, -smallest, normal - smallest, normal, largest, -largest, 1 / 3, 1 + 2.0**-23]
+    back = scratch(lambda session: through(session, edges))
+    assert back.tobytes() == array("f", edges).tobytes()
+    assert math.copysign(1, back[1]) == -1
+
+
 def test_any_sequence_of_numbers(database):
     """Lists, tuples, arrays and whatever NumPy gives to iterate over; doubles are rounded to float32."""
     for given_ in ([1, 2.5], (1.0, 2.5), array("d", [1.0, 2.5]), iter([1.0, 2.5])):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,6 +48,72 @@ def test_words_hold_no_quotes_and_no_spaces(text):
     for word in words(text):
         assert not set(word) & set("\"' \\()&|!:*\t\n")
         assert 0 < len(word) <= MAX_WORD
+
+
+# Without the iota below Greek vowels: folding makes a letter of it, so it matters on which side of an accent it stands.
+WITHOUT_IOTA = st.characters(exclude_categories=["Cs"], exclude_characters="\u0345")
+
+
+@given(st.text(WITHOUT_IOTA, max_size=20), st.sampled_from(["NFC", "NFD", "NFKC", "NFKD"]))
+def test_the_normal_form_does_not_count(text, form):
+    """Keyboards and macOS write "é" as two characters; nobody sees the difference, so no search may."""
+    assert words(unicodedata.normalize(form, text)) == words(text)
+
+
+@given(st.text(min_size=1, max_size=8), st.integers(8, 100))
+def test_long_words_are_cut_the_same_way_twice(piece, times):
+    """A cut between a letter and its mark must give the same beginning when the word is searched for."""
+    found = words(piece * times)
+    assert words(" ".join(found)) == found
+    for word in found:
+        assert len(word) <= MAX_WORD
+        assert [term.word for term in terms(word)] == [word]
+
+
+@pytest.mark.parametrize("length", [MAX_WORD - 1, MAX_WORD, MAX_WORD + 1])
+def test_marks_at_the_cut(length):
+    """Q with a dot has no character of its own, so the mark may be what is cut off."""
+    word = "x" * (length - 1) + "q\u0323"
+    assert words(word) == [word[:MAX_WORD]]
+    assert words(word.upper()) == words(word)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("ẞ", "ss"),
+        ("ﬃ", "FFI"),
+        ("\u212a", "k"),
+        ("Å", "\u212b"),
+        ("Ⅳ", "iv"),
+        ("①", "1"),
+        ("\uff26\uff35\uff2c\uff2c", "full"),
+        ("ｶﾞ", "ガ"),
+        ("한", "\u1112\u1161\u11ab"),
+        ("Ǆ", "ǆ"),
+        ("Ά", "\u03b1\u0301"),
+        ("\u1e9b\u0323", "\u1e69"),
+    ],
+)
+def test_what_is_one_word(one, other):
+    """Each pair looks or reads alike; somebody types the one and has stored the other."""
+    assert words(one) == words(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("cafe", "café"), ("İ", "i"), ("\u0131", "i"), ("が", "か"), ("\u03b1", "a"), ("日本", "日本語")]
+)
+def test_what_is_another_word(one, other):
+    """Letters with and without marks are different words in many languages."""
+    assert words(one) != words(other)
+
+
+def test_the_byte_limit_counts_bytes():
+    """Three bytes a character, and a space between words: what is kept fits, and one more word would not."""
+    text = " ".join(chr(0x4E00 + number // 5000) + chr(0x4E00 + number % 5000) * 20 for number in range(20_000))
+    kept = words(text)
+    size = len(" ".join(kept).encode()) + 1
+    assert MAX_BYTES - 64 <= size <= MAX_BYTES
 
 
 def test_very_long_texts_keep_their_first_words():

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from aragora_db.errors import ConflictError
+from aragora_db.errors import ConflictError, NotFoundError
 from aragora_db.rules import debates as rules
 from aragora_db.stores import DebateStore
 
@@ -53,7 +53,15 @@ class DebateMachine(RuleBasedStateMachine):
         taken = {each["slug"] for each in self.debates.values()}
         numbers = [int(slug.removeprefix(f"{base}-")) for slug in taken if slug.startswith(f"{base}-")]
         assert made.slug == (base if base not in taken else f"{base}-{max(numbers, default=1) + 1}")
-        self.debates[id_] = {"task": task, "tenant": tenant, "slug": made.slug, "views": 0, "at": self.clock}
+        self.debates[id_] = {
+            "task": task,
+            "tenant": tenant,
+            "slug": made.slug,
+            "views": 0,
+            "at": self.clock,
+            "public": None,
+            "agreed": None,
+        }
 
     @rule(id_=IDS, tenant=TENANTS)
     def view(self, id_, tenant):
@@ -66,6 +74,21 @@ class DebateMachine(RuleBasedStateMachine):
             return
         debate["views"] += 1
         assert seen.view_count == debate["views"]
+
+    @rule(id_=IDS, tenant=TENANTS, public=st.sampled_from([None, True, False]), agreed=st.booleans())
+    def update(self, id_, tenant, public, agreed):
+        """Decide who sees it and how it ended, if the tenant may."""
+        debate = self.debates.get(id_)
+        try:
+            changed = self.run(
+                lambda store: store.update(id_, org_id=tenant, is_public=public, consensus_reached=agreed)
+            )
+        except NotFoundError:
+            assert debate is None or tenant not in {None, debate["tenant"]}
+            return
+        assert tenant in {None, debate["tenant"]}
+        debate["public"], debate["agreed"] = changed.is_public, changed.consensus_reached
+        assert (debate["public"], debate["agreed"]) == (public, agreed)
 
     @rule(id_=IDS, tenant=TENANTS)
     def delete(self, id_, tenant):
@@ -97,8 +120,15 @@ class DebateMachine(RuleBasedStateMachine):
                 id_ for id_ in newest if any(part.startswith(stem) for part in mine[id_]["task"].lower().split())
             ]
             assert [each.id for each in debates] == matching
-        stats = self.run(lambda store: store.stats(org_id=tenant))
-        assert (stats.debates, stats.views) == (len(mine), sum(each["views"] for each in mine.values()))
+        for public in (True, False):
+            listed = self.run(lambda store, public=public: store.list(org_id=tenant, is_public=public))
+            assert [each.id for each in listed.items] == [id_ for id_ in newest if mine[id_]["public"] is public]
+        assert self.run(lambda store: store.stats(org_id=tenant)) == (
+            len(mine),
+            sum(each["public"] is True for each in mine.values()),
+            sum(each["agreed"] is True for each in mine.values()),
+            sum(each["views"] for each in mine.values()),
+        )
 
 
 def test_any_sequence_of_debates(play):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 
@@ -66,7 +66,7 @@ class Publishing(Part):
             "id": str(uuid.uuid4()) if id is None else checks.key("id", id),
             "task": checks.name("task", task),
             "agents": checks.names("agents", agents),
-            "artifact_json": dict(artifact),
+            "artifact_json": _document("artifact", artifact),
             "org_id": None if org_id is None else checks.key("org_id", org_id),
             "workspace_id": org_id if workspace_id is None else checks.key("workspace_id", workspace_id),
             "is_public": is_public,
@@ -76,17 +76,15 @@ class Publishing(Part):
         }
         check_rows(self._session, Debate, [row])
         self._session.flush()
-        base = rules.slug(task, when.date())
-        made = self._insert(row, base)
-        if made is None:
+        base = slug = rules.slug(task, when.date())
+        while (made := self._insert(row, slug)) is None:
             stored = self.get(str(row["id"]))
             if stored is not None:
                 return _same(stored, row)
-            # From here on one at a time: a number that is free now stays free until this transaction ends.
+            # From here on one at a time: no other `create` takes the number that is free now. Who writes slugs without
+            # the lock, such as an import, may; then the next one is free.
             serialize(self._session, f"slug {base}")
-            made = self._insert(row, f"{base}-{self._next_number(base)}")
-        if made is None:  # the same id, created by another process while we waited for the number
-            return _same(self._one(Debate.id == row["id"]), row)
+            slug = f"{base}-{self._next_number(base)}"
         derived.follow(self._session, Debate, {made.id: [made.task]}, new=True)
         return made
 
@@ -129,6 +127,8 @@ class Publishing(Part):
             checks.share("confidence", changes["confidence"])
         if changes.get("audio_duration_seconds") is not None:
             checks.count("audio_duration_seconds", changes["audio_duration_seconds"])
+        if "artifact_json" in changes:
+            changes["artifact_json"] = _document("artifact_json", changes["artifact_json"])
         check_rows(self._session, Debate, [changes])
         debate = self._session.scalars(
             sa.select(Debate).where(Debate.id == id, *scope(org_id)).with_for_update(),
@@ -140,6 +140,47 @@ class Publishing(Part):
             setattr(debate, name, value)
         self._session.flush()
         return debate
+
+    def set_visibility(self, id: str, is_public: bool | None, *, org_id: str | None = None) -> Debate:  # noqa: A002 -- as above
+        """Make a debate public or private; None takes the decision back.
+
+        Raises:
+            InvalidValue: it is neither.
+            NotFoundError: there is no such debate, or it belongs to another tenant.
+        """
+        return self.update(
+            id, org_id=org_id, is_public=None if is_public is None else checks.flag("is_public", is_public)
+        )
+
+    def attach_audio(
+        self,
+        id: str,  # noqa: A002 -- as above
+        path: str,
+        *,
+        duration_seconds: int | None = None,
+        org_id: str | None = None,
+        now: datetime | None = None,
+    ) -> Debate:
+        """Say where a debate's recording is, when it was made and how long it takes; replaces the one before.
+
+        Args:
+            id: the debate.
+            path: the file.
+            duration_seconds: its length; None is not known.
+            org_id: the tenant that asks.
+            now: when it was made; now by default.
+
+        Raises:
+            InvalidValue: an argument out of range; nothing was written.
+            NotFoundError: there is no such debate, or it belongs to another tenant.
+        """
+        return self.update(
+            id,
+            org_id=org_id,
+            audio_path=checks.name("path", path),
+            audio_generated_at=checks.clock("now", now),
+            audio_duration_seconds=duration_seconds,
+        )
 
     def delete(self, id: str, *, org_id: str | None = None) -> bool:  # noqa: A002 -- as above
         """Remove a debate; whether it was there, for this tenant."""
@@ -160,9 +201,6 @@ class Publishing(Part):
         statement = sa.select(Debate).where(*which)
         return self._session.scalars(statement, execution_options={"populate_existing": True}).one_or_none()
 
-    def _one(self, *which: Any) -> Debate:
-        return self._session.scalars(sa.select(Debate).where(*which)).one()
-
 
 _CHANGEABLE = frozenset(
     {
@@ -176,6 +214,12 @@ _CHANGEABLE = frozenset(
         "workspace_id",
     }
 )
+
+
+def _document(argument: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise InvalidValue(f"{argument} must be a JSON object, such as {{}}; got {type(value).__name__}")
+    return dict(cast("Mapping[str, Any]", value))
 
 
 def _same(stored: Debate, row: Mapping[str, Any]) -> Debate:

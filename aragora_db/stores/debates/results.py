@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from aragora_db.errors import ConflictError, NotFoundError
+from aragora_db.errors import ConflictError, InvalidValue, NotFoundError
 from aragora_db.models import Critique, DebateResult
 from aragora_db.sql.dialects import insert
 from aragora_db.stores import checks
@@ -84,8 +84,6 @@ class Results(Part):
             "grounded_verdict": None if grounded_verdict is None else dict(grounded_verdict),
         }
         said = [_row(each) for each in critiques]
-        if duration_seconds is not None:
-            checks.finite("duration_seconds", duration_seconds)
         check_rows(self._session, DebateResult, [row])
         check_rows(self._session, Critique, said)
         self._session.flush()
@@ -124,30 +122,25 @@ class Results(Part):
             usefulness: 0 to 1.
 
         Raises:
-            InvalidValue: the usefulness is out of range.
+            InvalidValue: the usefulness is out of range, or `led_to_improvement` neither True nor False.
             NotFoundError: there is no such critique.
             ConflictError: it was judged otherwise before.
         """
-        actual = checks.share("usefulness", usefulness)
+        actual, improved = checks.share("usefulness", usefulness), checks.flag("led_to_improvement", led_to_improvement)
         critique = self._session.get(Critique, id, with_for_update=True, populate_existing=True)
         if critique is None:
             raise NotFoundError(f"there is no critique {id}")
         if critique.actual_usefulness is not None:
-            if (critique.actual_usefulness, critique.led_to_improvement) != (actual, led_to_improvement):
+            if (critique.actual_usefulness, critique.led_to_improvement) != (actual, improved):
                 raise ConflictError(f"critique {id} was judged before: {critique.actual_usefulness:g}")
             return critique
-        critique.led_to_improvement, critique.actual_usefulness = led_to_improvement, actual
+        critique.led_to_improvement, critique.actual_usefulness = improved, actual
         critique.prediction_error = abs(critique.expected_usefulness - actual)
         self._session.flush()
         return critique
 
     def _list_critiques(self, which: Any, limit: int, after: str | None) -> Page[Critique]:
-        return _NEWEST.page(
-            self._session,
-            sa.select(Critique).where(which),
-            limit=limit,
-            after=after,
-        )
+        return _NEWEST.page(self._session, sa.select(Critique).where(which), limit=limit, after=after)
 
     def _same(self, row: Mapping[str, Any], said: Sequence[Mapping[str, Any]]) -> DebateResult:
         stored = self._session.get_one(DebateResult, row["id"], populate_existing=True)
@@ -161,8 +154,19 @@ _CONTENT = list(NewCritique.__dataclass_fields__)
 
 
 def _row(critique: NewCritique) -> dict[str, Any]:
-    checks.key("agent", critique.agent)
-    checks.share("expected_usefulness", critique.expected_usefulness)
-    if critique.severity is not None:
-        checks.finite("severity", critique.severity)
-    return {**asdict(critique), "issues": list(critique.issues), "suggestions": list(critique.suggestions)}
+    """Its columns, as they come back: numbers are floats there, or a repeat would seem to say something else."""
+    return {
+        **asdict(critique),
+        "agent": checks.key("agent", critique.agent),
+        "target_agent": None if critique.target_agent is None else checks.key("target_agent", critique.target_agent),
+        "issues": _texts("issues", critique.issues),
+        "suggestions": _texts("suggestions", critique.suggestions),
+        "severity": None if critique.severity is None else checks.finite("severity", critique.severity),
+        "expected_usefulness": checks.share("expected_usefulness", critique.expected_usefulness),
+    }
+
+
+def _texts(argument: str, values: Sequence[Any]) -> list[str]:
+    if isinstance(values, str) or not all(isinstance(each, str) for each in values):
+        raise InvalidValue(f"{argument} must be a list of texts")
+    return list(values)
