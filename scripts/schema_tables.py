@@ -15,7 +15,8 @@ from aragora_db import ddl, models
 # A story rather than an alphabet: what agents earn, what they remember, who they are, what they say.
 _ORDER = (
     *("elo", "tournaments", "calibration", "continuum", "consensus", "debates", "positions", "personas", "persona_lab"),
-    *("insights", "genesis", "schema_history"),
+    *("insights", "critique_store", "memory_streams", "calibration_tracker", "prompts", "meta_learning", "genesis"),
+    *("nomic_evolution", "traces", "embeddings", "access", "imports", "schema_history"),
 )
 _TITLES = {"elo": "ELO", "persona_lab": "Persona lab", "schema_history": "Schema history"}
 

@@ -1,7 +1,9 @@
 """The declarative tables, a module per domain. They hold rows; what is done with them lives in the stores."""
 
+from aragora_db.models.access import RevokedToken, WebhookConfig
 from aragora_db.models.base import Base
 from aragora_db.models.calibration import EloCalibrationBucket, EloCalibrationPrediction, EloDomainCalibration
+from aragora_db.models.calibration_tracker import AgentPrediction, TemperatureParams
 from aragora_db.models.consensus import (
     Consensus,
     ConsensusArchive,
@@ -22,6 +24,12 @@ from aragora_db.models.continuum import (
     Tier,
     TierTransition,
 )
+from aragora_db.models.critique_store import (
+    AgentReputation,
+    CritiquePattern,
+    CritiquePatternArchive,
+    CritiquePatternEmbedding,
+)
 from aragora_db.models.debates import Critique, Debate, DebateKeywords, DebateResult
 from aragora_db.models.elo import (
     EloAgentRelationship,
@@ -32,7 +40,9 @@ from aragora_db.models.elo import (
     EloMatchParticipant,
     EloRating,
 )
+from aragora_db.models.embeddings import DebateEmbedding
 from aragora_db.models.genesis import ActivePopulation, GenesisEvent, Genome, Population
+from aragora_db.models.imports import ImportedTable, LegacyRow
 from aragora_db.models.insights import (
     AgentPerformance,
     DebateSummary,
@@ -42,6 +52,9 @@ from aragora_db.models.insights import (
     PatternCluster,
     WisdomSubmission,
 )
+from aragora_db.models.memory_streams import AgentMemory, ReflectionSchedule
+from aragora_db.models.meta_learning import MetaEfficiency, MetaHyperparams
+from aragora_db.models.nomic_evolution import CycleEvolution, CycleFileChange, NomicRollback
 from aragora_db.models.persona_lab import EmergentTrait, EvolutionHistory, Experiment, TraitTransfer
 from aragora_db.models.personas import Persona, PersonaPerformance
 from aragora_db.models.positions import (
@@ -52,12 +65,17 @@ from aragora_db.models.positions import (
     PositionHistory,
     PositionOutcome,
 )
+from aragora_db.models.prompts import ExtractedPattern, PromptEvolution, PromptVersion, VulnerabilityPattern
 from aragora_db.models.schema_history import SchemaHistory
 from aragora_db.models.tournaments import Tournament, TournamentEvent, TournamentMatch, TournamentStatus
+from aragora_db.models.traces import DebateTrace, TraceEvent
 
 __all__ = [
     "ActivePopulation",
+    "AgentMemory",
     "AgentPerformance",
+    "AgentPrediction",
+    "AgentReputation",
     "Base",
     "Consensus",
     "ConsensusArchive",
@@ -68,11 +86,18 @@ __all__ = [
     "ContinuumMemory",
     "ContinuumMemoryArchive",
     "Critique",
+    "CritiquePattern",
+    "CritiquePatternArchive",
+    "CritiquePatternEmbedding",
+    "CycleEvolution",
+    "CycleFileChange",
     "Debate",
+    "DebateEmbedding",
     "DebateKeywords",
     "DebateOutcome",
     "DebateResult",
     "DebateSummary",
+    "DebateTrace",
     "DetectedFlip",
     "Dissent",
     "DissentArchive",
@@ -90,13 +115,19 @@ __all__ = [
     "EmergentTrait",
     "EvolutionHistory",
     "Experiment",
+    "ExtractedPattern",
     "FlipType",
     "GenesisEvent",
     "Genome",
+    "ImportedTable",
     "Insight",
     "InsightKeywords",
     "InsightUsage",
+    "LegacyRow",
+    "MetaEfficiency",
+    "MetaHyperparams",
     "MetaLearningState",
+    "NomicRollback",
     "PatternCluster",
     "Persona",
     "PersonaPerformance",
@@ -104,15 +135,23 @@ __all__ = [
     "Position",
     "PositionHistory",
     "PositionOutcome",
+    "PromptEvolution",
+    "PromptVersion",
+    "ReflectionSchedule",
+    "RevokedToken",
     "SchemaHistory",
+    "TemperatureParams",
     "Tier",
     "TierTransition",
     "Tournament",
     "TournamentEvent",
     "TournamentMatch",
     "TournamentStatus",
+    "TraceEvent",
     "TraitTransfer",
     "VerifiedProof",
     "VerifiedProofArchive",
+    "VulnerabilityPattern",
+    "WebhookConfig",
     "WisdomSubmission",
 ]
