@@ -29,6 +29,7 @@ __all__ = [
     "NotNullViolation",
     "PermissionDenied",
     "PoolExhausted",
+    "ProofFailed",
     "ReadOnlyViolation",
     "RevisionEdited",
     "SchemaAhead",
@@ -37,6 +38,8 @@ __all__ = [
     "StatementTimeout",
     "StorageError",
     "TransactionAborted",
+    "TransferError",
+    "TransferLocked",
     "UniqueViolation",
     "UsageError",
 ]
@@ -246,5 +249,24 @@ class RevisionEdited(MigrationError):
 
 class MigrationLocked(MigrationError):
     """Another process holds the migration lock, and went on holding it."""
+
+    exit_code = 4
+
+
+# -- moving rows between databases ------------------------------------------------------------------------------------
+
+
+class TransferError(AragoraDBError):
+    """An import or an export cannot be done as asked; nothing of it is half done."""
+
+    exit_code = 1
+
+
+class ProofFailed(TransferError):
+    """What stands in the target is not what was read from the source. The table was rolled back."""
+
+
+class TransferLocked(TransferError):
+    """Another import into this database is running, and went on running."""
 
     exit_code = 4

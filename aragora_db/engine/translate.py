@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine, event
@@ -12,7 +14,7 @@ from aragora_db import errors
 if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import ExceptionContext
 
-__all__ = ["translate_errors"]
+__all__ = ["translate_errors", "translated_driver_errors"]
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 SQLSTATES: dict[str, type[errors.DatabaseError]] = {
@@ -68,6 +70,24 @@ def translate_errors(engine: Engine) -> None:
     event.listen(engine, "commit", _commit_starts)
     event.listen(engine, "rollback", _commit_is_over)
     event.listen(engine, "begin", _commit_is_over)
+
+
+@contextmanager
+def translated_driver_errors() -> Generator[None]:
+    """The same for what SQLAlchemy has no word for, such as psycopg's COPY.
+
+    Raises:
+        DatabaseError: of the kind that the driver's code says; an unknown code stays as it is.
+    """
+    try:
+        yield
+    except Exception as original:
+        kind = SQLSTATES.get(_sqlstate(original))
+        if kind is None and type(original).__name__ == "OperationalError" and hasattr(original, "sqlstate"):
+            kind = errors.DatabaseUnavailable  # the connection was lost: no code came with it
+        if kind is None:
+            raise
+        raise _describe(kind, original) from original
 
 
 def _commit_starts(connection: Any) -> None:

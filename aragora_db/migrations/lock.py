@@ -7,20 +7,36 @@ import random
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from aragora_db.errors import DatabaseError, MigrationLocked
+from aragora_db.errors import AragoraDBError, DatabaseError, MigrationLocked
 from aragora_db.migrations.state import VERSION_TABLE
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-__all__ = ["advisory_lock"]
+__all__ = ["Lock", "advisory_lock"]
 
-# One number for this package in the database's space of advisory locks; 1 and other round numbers are taken by others.
-KEY = int.from_bytes(hashlib.sha256(VERSION_TABLE.encode()).digest()[:8], signed=True)
+
+@dataclass(frozen=True)
+class Lock:
+    """What a lock is called, the table that it is about, and what is raised when it is not to be had."""
+
+    name: str
+    about: str
+    error: type[AragoraDBError]
+
+    @property
+    def key(self) -> int:
+        """Its number in the database's space of advisory locks; 1 and other round numbers are taken by others."""
+        return int.from_bytes(hashlib.sha256(self.about.encode()).digest()[:8], signed=True)
+
+
+MIGRATIONS = Lock("migration", VERSION_TABLE, MigrationLocked)
+KEY = MIGRATIONS.key
 
 _POLL = 0.2  # seconds
 
@@ -39,7 +55,9 @@ _SETTLE = "SET LOCAL idle_in_transaction_session_timeout = 0"
 
 
 @contextmanager
-def advisory_lock(engine: Engine, timeout: float) -> Generator[Callable[[], None]]:
+def advisory_lock(
+    engine: Engine, timeout: float, lock: Lock | None = None
+) -> Generator[Callable[[], None]]:
     """Hold PostgreSQL's advisory lock in a transaction of its own.
 
     A lock of the session would stay behind in a transaction pooler; one of a transaction is pinned to its server
@@ -50,18 +68,21 @@ def advisory_lock(engine: Engine, timeout: float) -> Generator[Callable[[], None
     Args:
         engine: must open a new connection for this, not share the migration's.
         timeout: seconds to wait.
+        lock: which one; the migrations' by default.
 
     Yields:
         A function that raises if the lock was lost, to be called before each step.
 
     Raises:
-        MigrationLocked: naming the process that held it all the time.
+        MigrationLocked: naming the process that held it all the time; or the lock's own error.
     """
+    lock = lock or MIGRATIONS
     give_up = time.monotonic() + timeout
     with engine.connect() as connection:
-        while not connection.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(KEY))):
+        while not connection.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(lock.key))):
             if time.monotonic() > give_up:
-                raise MigrationLocked(f"{_describe_holder(connection)} holds the migration lock, waited {timeout:g} s")
+                holder = _describe_holder(connection, lock.key)
+                raise lock.error(f"{holder} holds the {lock.name} lock, waited {timeout:g} s")
             connection.rollback()
             time.sleep(_POLL * random.uniform(0.5, 1.5))  # noqa: S311 -- no cryptography here
         connection.exec_driver_sql(_SETTLE)
@@ -70,13 +91,13 @@ def advisory_lock(engine: Engine, timeout: float) -> Generator[Callable[[], None
             try:
                 connection.exec_driver_sql(_SETTLE)
             except DatabaseError as error:
-                raise MigrationLocked("the connection that held the migration lock was lost; run it again") from error
+                raise lock.error(f"the connection that held the {lock.name} lock was lost; run it again") from error
 
         yield still_held
 
 
-def _describe_holder(connection: Connection) -> str:
-    row = connection.execute(_HOLDER, {"key": KEY}).first()
+def _describe_holder(connection: Connection, key: int) -> str:
+    row = connection.execute(_HOLDER, {"key": key}).first()
     if row is None:
         return "a process that has just finished"
     # Another role's details are hidden from one without pg_read_all_stats.

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from sqlalchemy import Dialect
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-__all__ = ["Insert", "by_dialect", "insert"]
+__all__ = ["Insert", "by_dialect", "insert", "insert_into"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -34,5 +35,10 @@ _INSERTS: dict[str, Callable[[Any], Any]] = {"postgresql": postgresql.insert, "s
 
 def insert(session: Session, table: Any) -> Insert:
     """An INSERT into a model or table that can say ON CONFLICT."""
-    statement: Insert = _INSERTS[session.get_bind().dialect.name](table)
+    return insert_into(session.get_bind().dialect, table)
+
+
+def insert_into(dialect: Dialect, table: Any) -> Insert:
+    """The same, where there is no session."""
+    statement: Insert = _INSERTS[dialect.name](table)
     return statement

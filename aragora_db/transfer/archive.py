@@ -1,0 +1,62 @@
+"""Moving sources away, and the report that stays with them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from aragora_db.errors import TransferError
+from aragora_db.transfer.options import Options
+from aragora_db.transfer.report import Report
+from aragora_db.transfer.source.files import SourceFile
+from aragora_db.transfer.source.snapshot import content_hash
+
+__all__ = ["keep"]
+
+_SIDE_FILES = ("-wal", "-shm", "-journal")
+
+
+def keep(report: Report, files: Sequence[SourceFile], options: Options, hashes: dict[str, str] | None = None) -> None:
+    """Move proven sources into ``options.archive``, and write the report there; without one into the output folder."""
+    if options.archive is not None:
+        for file in files:
+            why = _why_not(report, file, hashes or {})
+            if why is None:
+                _move(file, options.archive)
+                report.archived.append(file.name)
+            else:
+                report.notes.append(f"{file.name} was not archived: {why}")
+    if report.nothing_to_do and not report.archived:
+        return
+    folder = options.archive or options.output_dir
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"aragora-import-{report.started_at:%Y%m%dT%H%M%SZ}.md"
+        path.write_text(report.markdown(), encoding="utf-8")
+    except OSError as error:
+        report.notes.append(f"the report could not be written to {folder}: {error.strerror}")
+
+
+def _why_not(report: Report, file: SourceFile, hashes: dict[str, str]) -> str | None:
+    tables = [table for table in report.tables if table.source_file == file.name]
+    if any(each.name == file.name for each in report.left):
+        return "it could not be read"
+    unproven = [table.table for table in tables if not table.proven]
+    if unproven:
+        return f"not proven: {', '.join(unproven)}"
+    if file.name in hashes and content_hash(file) != hashes[file.name]:
+        return "it was written to during the import; run the import again"
+    return None
+
+
+def _move(file: SourceFile, archive: Path) -> None:
+    place = archive / file.name
+    if place.exists():
+        raise TransferError(f"{place} exists already; choose another folder for --archive")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    # The WAL first: a database without it would look whole, and is not.
+    for suffix in (*_SIDE_FILES, ""):
+        path = file.path.with_name(file.path.name + suffix)
+        if path.exists():
+            shutil.move(path, place.with_name(place.name + suffix))

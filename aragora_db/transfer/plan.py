@@ -1,0 +1,100 @@
+"""What there is to import, and in which order: parents before children, the sources of one table one after another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import apsw
+
+from aragora_db.errors import TransferError
+from aragora_db.models import Base
+from aragora_db.transfer.move import Job
+from aragora_db.transfer.source.files import LeftFile, SourceFile, discover
+from aragora_db.transfer.source.shapes import DERIVED, is_bookkeeping, shape_of
+from aragora_db.transfer.source.snapshot import Snapshot, opened, reason_of
+
+__all__ = ["chosen_files", "in_order", "jobs_of", "open_all"]
+
+
+def chosen_files(
+    folder: Path, databases: Sequence[str], target: Path | None
+) -> tuple[list[SourceFile], list[LeftFile]]:
+    """The databases below a folder, and the files that look like databases and are none.
+
+    Args:
+        folder: where to look.
+        databases: names to choose, as in ``--database debates``; all when empty.
+        target: the database that is imported into, which is no source of itself.
+
+    Raises:
+        TransferError: there is no such folder, or nothing of a chosen name in it.
+    """
+    if not folder.is_dir():
+        raise TransferError(f"there is no folder {folder}; name the one with Aragora's files: --source-dir DIR")
+    found, left = discover(folder)
+    found = [file for file in found if target is None or not _is_same(file.path, target)]
+    if not databases:
+        return found, left
+    unknown = [name for name in databases if not any(_is_called(file.name, name) for file in (*found, *left))]
+    if unknown:
+        there = ", ".join(file.name for file in found) or "no databases at all"
+        raise TransferError(f"there is no database called {', '.join(unknown)} in {folder}; there is: {there}")
+    return (
+        [file for file in found if any(_is_called(file.name, name) for name in databases)],
+        [file for file in left if any(_is_called(file.name, name) for name in databases)],
+    )
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    return other.exists() and one.samefile(other)
+
+
+def _is_called(path: str, name: str) -> bool:
+    """Whether a file is meant by a name: its path, its name, or that without its suffix or ``aragora_``."""
+    file = Path(path)
+    return name in {path, file.name, file.stem, file.stem.removeprefix("aragora_")}
+
+
+def open_all(files: Sequence[SourceFile], left: list[LeftFile], stack: ExitStack) -> list[Snapshot]:
+    """Open every file, each in a read transaction of its own until the stack is closed.
+
+    What cannot be opened is added to `left`.
+    """
+    snapshots: list[Snapshot] = []
+    for file in files:
+        try:
+            snapshots.append(stack.enter_context(opened(file)))
+        except (apsw.Error, OSError) as error:
+            left.append(LeftFile(file.name, reason_of(error)))
+    return snapshots
+
+
+def jobs_of(snapshot: Snapshot) -> list[Job]:
+    """The tables of a file that hold something of their own: neither bookkeeping nor what follows from other tables."""
+    jobs: list[Job] = []
+    for table in snapshot.tables():
+        if is_bookkeeping(table.name) or table.name in DERIVED:
+            continue
+        jobs.append(Job(snapshot, table, shape_of(table)))
+    return jobs
+
+
+def in_order(jobs: Sequence[Job]) -> Iterator[list[list[Job]]]:
+    """Levels of groups: the groups of a level may run side by side, the jobs of a group take turns."""
+    groups: dict[str, list[Job]] = {}
+    for job in jobs:
+        groups.setdefault("legacy_rows" if job.shape is None else job.shape.target, []).append(job)
+    depths = _depths()
+    for depth in sorted({depths[name] for name in groups}):
+        level = [group for name, group in groups.items() if depths[name] == depth]
+        yield sorted(level, key=lambda group: -sum(job.source.rows for job in group))  # the longest first
+
+
+def _depths() -> dict[str, int]:
+    depths: dict[str, int] = {}
+    for table in Base.metadata.sorted_tables:
+        parents = {key.column.table.name for key in table.foreign_keys} - {table.name}
+        depths[table.name] = 1 + max((depths[parent] for parent in parents), default=-1)
+    return depths

@@ -1,0 +1,182 @@
+"""A source table as blocks of translated rows, with checksums of what was read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import tzinfo
+from typing import Any
+
+import sqlalchemy as sa
+
+from aragora_db.transfer.rows import fast
+from aragora_db.transfer.rows.digest import Digest
+from aragora_db.transfer.rows.kinds import Refused, copy_line
+from aragora_db.transfer.rows.translate import Translator
+from aragora_db.transfer.source.shapes import Shape
+from aragora_db.transfer.source.snapshot import Snapshot, SourceTable
+
+__all__ = ["Block", "Refusal", "Stream", "Translated"]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A source row (its number first) that cannot go, the column that is to blame if one is, and why."""
+
+    row: Sequence[Any]
+    column: str | None
+    reason: str
+
+
+@dataclass(slots=True)
+class Translated:
+    """Rows for one table: the number of each one's source row, and the row, as COPY writes it or as values."""
+
+    keys: list[int] = field(default_factory=list)
+    lines: list[bytes] = field(default_factory=list)
+    values: list[tuple[Any, ...]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Block:
+    """Some source rows: what they become, which of them cannot go, and which hold columns that have no place."""
+
+    read: int
+    rows: dict[str, Translated]
+    refused: list[Refusal] = field(default_factory=list)
+    noted: list[Refusal] = field(default_factory=list)
+
+
+class Stream:
+    """The rows of one source table in our terms.
+
+    Args:
+        snapshot: the file.
+        source: the table.
+        shape: what it is.
+        local: the time zone of naive timestamps.
+        as_values: rows as values, for a database that has no COPY.
+    """
+
+    def __init__(
+        self, snapshot: Snapshot, source: SourceTable, shape: Shape, local: tzinfo, *, as_values: bool = False
+    ) -> None:
+        self._snapshot, self._source, self._shape, self._as_values = snapshot, source, shape, as_values
+        self._translate = Translator(source, shape, local)
+        self._fast = fast.plan(source, shape, local) if snapshot.is_utf8 and not as_values else None
+        self.columns: dict[str, tuple[sa.Column[Any], ...]] = dict(self._translate.columns)
+        """The columns of the rows, by table, in their order."""
+        if self._fast is not None:
+            self.columns[shape.target] = self._fast.columns
+        self._order = {
+            table: [self._translate.columns[table].index(column) for column in columns]
+            for table, columns in self.columns.items()
+        }
+        self.digests = {table: Digest() for table in self.columns}
+        """Checksums of the rows so far, by table."""
+
+    def __iter__(self) -> Iterator[Block]:
+        """Read everything, once."""
+        return self._quickly(self._fast) if self._fast is not None else self._one_by_one()
+
+    def _block(self, read: int) -> Block:
+        return Block(read, {table: Translated() for table in self.columns})
+
+    def _one_by_one(self) -> Iterator[Block]:
+        for rows in self._snapshot.chunks(self._source):
+            block = self._block(len(rows))
+            for row in rows:
+                self._add(block, row)
+            self._count(block)
+            yield block
+
+    def _quickly(self, plan: fast.FastPlan) -> Iterator[Block]:
+        after: int | None = None
+        while True:
+            try:
+                rows = self._snapshot.select(self._source, plan.expressions, after)
+            except UnicodeDecodeError:
+                rows = self._snapshot.chunk(self._source, after)
+                block = self._block(len(rows))
+                for row in rows:
+                    self._add(block, row)
+            else:
+                if not rows:
+                    return
+                block = self._format(plan, rows)
+            after = rows[-1][0]
+            self._count(block)
+            yield block
+
+    def _format(self, plan: fast.FastPlan, rows: Sequence[Sequence[Any]]) -> Block:
+        block = self._block(len(rows))
+        plain, unusual, lines, parts = self._plain(plan, rows)
+        target = self._shape.target
+        finished = fast.finish(lines, len(plan.columns)) if lines else []
+        finished_parts = self._finish_parts(parts)
+        if finished is None or finished_parts is None:
+            plain, unusual = [], [row[0] for row in rows]
+        else:
+            block.rows[target].keys, block.rows[target].lines = plain, finished
+            for table, (keys, part_lines) in finished_parts.items():
+                block.rows[table].keys, block.rows[table].lines = keys, part_lines
+        for number in unusual:
+            self._add(block, self._snapshot.row(self._source, number))
+        return block
+
+    def _plain(
+        self, plan: fast.FastPlan, rows: Sequence[Sequence[Any]]
+    ) -> tuple[list[int], list[int], list[str], list[tuple[int, str]]]:
+        """The numbers of rows that are plain and of those that are not, the lines of the former, and their parts."""
+        plain: list[int] = []
+        unusual: list[int] = []
+        lines: list[str] = []
+        parts: list[tuple[int, str]] = []
+        pattern, after = plan.pattern, 2 + plan.numbers + len(plan.documents)
+        for row in rows:
+            line = plan.line(row, pattern)
+            part = "" if plan.parts is None or line is None else plan.parts(*row[after:])
+            if line is None or part is None:
+                unusual.append(row[0])
+                continue
+            plain.append(row[0])
+            lines.append(line)
+            if part:
+                parts.append((row[0], part))
+        return plain, unusual, lines, parts
+
+    def _finish_parts(self, parts: Sequence[tuple[int, str]]) -> dict[str, tuple[list[int], list[bytes]]] | None:
+        if not self._shape.parts or not parts:
+            return {}
+        (table,) = self._shape.parts
+        split = [(number, line) for number, some in parts for line in some.split("\x1e")]
+        finished = fast.finish([line for _, line in split], len(self.columns[table]))
+        return None if finished is None else {table: ([number for number, _ in split], finished)}
+
+    def _add(self, block: Block, row: Sequence[Any]) -> None:
+        """Translate a row by itself."""
+        try:
+            translated = self._translate(row[1:])
+        except Refused as refused:
+            block.refused.append(Refusal(row, refused.column, refused.reason))
+            return
+        for table, some in translated.items():
+            order, columns, rows = self._order[table], self.columns[table], block.rows[table]
+            for values in some:
+                ordered = tuple(values[place] for place in order)
+                rows.keys.append(row[0])
+                rows.lines.append(copy_line(ordered, columns))
+                if self._as_values:
+                    rows.values.append(ordered)
+        if self._shape.unknown:
+            self._note(block, row)
+
+    def _note(self, block: Block, row: Sequence[Any]) -> None:
+        held = dict(zip(self._source.columns, row[1:], strict=True))
+        unknown = [name for name in self._shape.unknown if held[name] is not None]
+        if unknown:
+            block.noted.append(Refusal(row, None, f"columns without a place: {', '.join(unknown)}"))
+
+    def _count(self, block: Block) -> None:
+        for table, rows in block.rows.items():
+            self.digests[table].add(rows.lines)

@@ -1,0 +1,264 @@
+"""A whole import: discover, open, move in order, follow up, prove, archive."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from datetime import tzinfo
+
+import apsw
+import sqlalchemy as sa
+from sqlalchemy import Connection, Engine
+from sqlalchemy.pool import NullPool
+
+from aragora_db.database import Database
+from aragora_db.engine import Target, create_engine
+from aragora_db.engine.retry import ATTEMPTS, delay
+from aragora_db.errors import AragoraDBError, CommitUnknown, DatabaseUnavailable, LockTimeout, TransferError, TransferLocked
+from aragora_db.migrations.lock import Lock, advisory_lock
+from aragora_db.migrations.state import Verdict
+from aragora_db.migrations.upgrade import inspect_state
+from aragora_db.models import Base
+from aragora_db.transfer import archive
+from aragora_db.transfer.after import follow_up
+from aragora_db.transfer.attach import attach, waiting
+from aragora_db.transfer.move import Job, Move, Stopped
+from aragora_db.transfer.options import Options, Progress, Silent, zone
+from aragora_db.transfer.plan import chosen_files, in_order, jobs_of, open_all
+from aragora_db.transfer.report import Report, TableReport
+from aragora_db.transfer.source.snapshot import reason_of
+from aragora_db.transfer.target.parking import Rejects
+from aragora_db.transfer.target.staging import loader_of
+from aragora_db.transfer.validate import validate
+
+__all__ = ["import_folder"]
+
+_LOCK = Lock("import", "import_ledger", TransferLocked)
+
+# A commit whose outcome is not known may be tried again here: the ledger, written with it, says what became of it.
+_AGAIN = (LockTimeout, DatabaseUnavailable, CommitUnknown)
+
+
+def import_folder(database: Database | None, options: Options, progress: Progress | None = None) -> Report:
+    """Import Aragora's SQLite files.
+
+    Args:
+        database: where to; None only validates, which needs ``options.dry_run``.
+        options: what and how.
+        progress: hears how far it is.
+
+    Returns:
+        What was done. ``report.good`` is False when a file, a table or a row was left.
+
+    Raises:
+        TransferError: there is nothing to import, or ``options.strict`` and rows would be rejected.
+        TransferLocked: another import is running.
+        DatabaseUnavailable: the database was lost; run it again, and it goes on.
+        SchemaBehind: the database has pending revisions.
+    """
+    if database is None and not options.dry_run:
+        raise TransferError("an import needs a database; only a dry run does without")
+    progress = progress or Silent()
+    name, local = zone(options.timezone)
+    started = time.perf_counter()
+    report = Report("import", str(options.source_dir), database.dsn.masked if database else None, name)
+    target = None if database is None else Target.of(database.settings)
+    files, report.left = chosen_files(options.source_dir, options.databases, target.file if target else None)
+    if not files and not report.left:
+        raise TransferError(f"there is no SQLite database in {options.source_dir}; name another folder: --source-dir DIR")
+    with ExitStack() as stack:
+        snapshots = open_all(files, report.left, stack)
+        jobs: list[Job] = []
+        for snapshot in snapshots:
+            jobs += jobs_of(snapshot)
+            report.tables += [
+                TableReport(snapshot.file.name, table, "-", failed=why) for table, why in snapshot.damaged.items()
+            ]
+        if options.strict:
+            _refuse_bad_rows(jobs, options, local, report)
+        if options.dry_run:
+            _dry_run(database, jobs, options, (name, local), progress, report)
+        elif database is not None:
+            database.ensure_ready()
+            with _engine(database, options) as engine:
+                _import(engine, jobs, options, (name, local), progress, report)
+    report.seconds = time.perf_counter() - started
+    if not options.dry_run:
+        archive.keep(report, files, options)
+    return report
+
+
+@contextmanager
+def _engine(database: Database, options: Options) -> Iterator[Engine]:
+    """Connections without the timeouts of requests, under the import's lock."""
+    patient = Target.of(database.settings).with_settings(
+        statement_timeout=0,
+        command_timeout=0.0,
+        idle_in_transaction_timeout=0,
+        application_name=f"{database.settings.application_name} import",
+    )
+    engine = create_engine(patient, poolclass=NullPool)
+    with ExitStack() as stack:
+        stack.callback(engine.dispose)
+        if engine.dialect.supports_sequences:  # SQLite's writers take turns by themselves
+            stack.enter_context(advisory_lock(engine, options.lock_timeout, _LOCK))
+        yield engine
+
+
+def _import(
+    engine: Engine,
+    jobs: Sequence[Job],
+    options: Options,
+    local: tuple[str, tzinfo],
+    progress: Progress,
+    report: Report,
+) -> None:
+    rejects = Rejects(options.output_dir)
+    move = Move(options, local, rejects, progress)
+
+    def run(group: Sequence[Job]) -> list[TableReport]:
+        return [_moved(job, progress, lambda job=job: _committed(engine, lambda c: move(c, job))) for job in group]
+
+    with engine.connect() as connection:
+        workers = max(1, min(options.jobs, loader_of(connection).connections))
+    for level in in_order(jobs):
+        report.tables += _side_by_side(run, level, workers, options)
+    report.rejects_file = None if rejects.path is None else str(rejects.path)
+    carried = {each.target for each in report.tables if each.carried and not each.already}
+    if carried:
+        _attach(engine, report)
+        progress.start("what follows from the rows: search words, head to head", 1)
+        follow_up(engine, {*carried, *report.attached})
+        progress.finish("what follows from the rows: search words, head to head", "done")
+    with engine.connect() as connection:
+        report.foreign_keys = loader_of(connection).foreign_keys_hold(connection)
+
+
+def _side_by_side(
+    run: Callable[[Sequence[Job]], list[TableReport]], level: Sequence[Sequence[Job]], workers: int, options: Options
+) -> list[TableReport]:
+    with ThreadPoolExecutor(workers, thread_name_prefix="aragora-import") as pool:
+        futures = [pool.submit(run, group) for group in level]
+        try:
+            return [table for future in futures for table in future.result()]
+        except BaseException:
+            # Ctrl-C, or a database that is gone: what is under way is rolled back, the rest does not begin.
+            options.stop.set()
+            for future in futures:
+                future.cancel()
+            raise
+
+
+def _moved(job: Job, progress: Progress, work: Callable[[], TableReport]) -> TableReport:
+    """A table's report; what goes wrong with one table does not keep the others."""
+    progress.start(job.name, job.source.rows)
+    try:
+        table = work()
+    except _AGAIN:
+        raise
+    except (AragoraDBError, apsw.Error) as error:
+        reason = reason_of(error) if isinstance(error, apsw.Error) else str(error)
+        target = "legacy_rows" if job.shape is None else job.shape.target
+        table = TableReport(job.snapshot.file.name, job.source.name, target, job.source.rows, failed=reason)
+    progress.finish(job.name, "failed" if table.failed else "already there" if table.already else "done")
+    return table
+
+
+def _committed(engine: Engine, work: Callable[[Connection], TableReport]) -> TableReport:
+    """A unit of work in a transaction of its own, again when another one, or the network, was in the way."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            with engine.begin() as connection:
+                return work(connection)
+        except _AGAIN:
+            if attempt == ATTEMPTS:
+                raise
+        time.sleep(delay(attempt))
+    raise AssertionError("unreachable")
+
+
+def _attach(engine: Engine, report: Report) -> None:
+    with engine.connect() as connection:
+        groups = waiting(connection)
+    for file, table in groups:
+        with engine.begin() as connection:
+            found = attach(connection, file, table)
+        if found:
+            report.attached[table] = report.attached.get(table, 0) + found
+            _move_count(report, file, table, found)
+
+
+def _move_count(report: Report, file: str, table: str, found: int) -> None:
+    for each in report.tables:
+        if (each.source_file, each.table) == (file, table) and not each.failed:
+            each.parked -= found
+            each.carried += found
+            each.reasons = +each.reasons
+            for reason in [reason for reason in each.reasons if reason.startswith("orphan:")]:
+                each.reasons[reason] -= found
+            each.reasons = +each.reasons
+
+
+# -- without writing --------------------------------------------------------------------------------------------------
+
+
+def _refuse_bad_rows(jobs: Sequence[Job], options: Options, local: tzinfo, report: Report) -> None:
+    checked = [validate(job, local, options, Silent()) for job in jobs]
+    bad = [f"{each.source_file}, {each.table}: {each.rejected} rows" for each in checked if each.rejected]
+    bad += [f"{file.name}: {file.reason}" for file in report.left]
+    bad += [f"{each.source_file}, {each.table}: {each.failed}" for each in report.tables if each.failed]
+    if bad:
+        raise TransferError(
+            f"nothing was imported (--strict), because this cannot be carried: {'; '.join(bad)}. See why with --dry-run, "
+            "or leave --strict out to have such rows written to a rejects file"
+        )
+
+
+def _dry_run(
+    database: Database | None,
+    jobs: Sequence[Job],
+    options: Options,
+    local: tuple[str, tzinfo],
+    progress: Progress,
+    report: Report,
+) -> None:
+    reason = "no database was named" if database is None else _has_no_schema(database)
+    if database is None or reason:
+        report.mode = "validation only"
+        report.notes.append(f"{reason}: rows were validated, and not held against rows that are there or their parents")
+        report.tables += [
+            _moved(job, progress, lambda job=job: validate(job, local[1], options, progress))
+            for level in in_order(jobs)
+            for group in level
+            for job in group
+        ]
+        return
+    report.mode = "dry run"
+    database.ensure_ready()
+    with _engine(database, options) as engine, engine.connect() as connection:
+        kept = _kept_tables(connection, jobs)
+        move = Move(options, local, Rejects(None), progress, kept)
+        for level in in_order(jobs):
+            for group in level:
+                report.tables += [_moved(job, progress, lambda job=job: move(connection, job)) for job in group]
+        connection.rollback()
+
+
+def _has_no_schema(database: Database) -> str | None:
+    target = Target.of(database.settings)
+    if target.missing_file or inspect_state(target).verdict is Verdict.EMPTY:
+        return f"{database.dsn.masked} is empty, and a dry run does not prepare it"
+    return None
+
+
+def _kept_tables(connection: Connection, jobs: Sequence[Job]) -> dict[str, sa.Table]:
+    """Temporary tables for what would be in ours by now."""
+    kept: dict[str, sa.Table] = {}
+    for shape in {job.shape.target: job.shape for job in jobs if job.shape is not None}.values():
+        for name in (shape.target, *shape.parts):
+            columns = (sa.Column(each.name, each.type) for each in Base.metadata.tables[name].columns)
+            kept[name] = sa.Table(f"kept_{name}", sa.MetaData(), *columns, prefixes=["TEMPORARY"])
+            kept[name].create(connection)
+    return kept

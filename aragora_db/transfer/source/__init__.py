@@ -1,0 +1,1 @@
+"""Where rows come from: files, snapshots of them, and what their tables are."""

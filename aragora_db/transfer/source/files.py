@@ -1,0 +1,87 @@
+"""Which files below a folder are SQLite databases, and why the others are not read."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["LeftFile", "SourceFile", "discover"]
+
+_MAGIC = b"SQLite format 3\x00"
+_SIDE_FILES = ("-wal", "-shm", "-journal")
+_DATABASE_NAMES = frozenset({".db", ".sqlite", ".sqlite3", ".db3"})
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file with SQLite's header. `name` is its path below the folder, with forward slashes."""
+
+    path: Path
+    name: str
+
+
+@dataclass(frozen=True)
+class LeftFile:
+    """A file that was not read, and why."""
+
+    name: str
+    reason: str
+
+
+def discover(folder: Path) -> tuple[list[SourceFile], list[LeftFile]]:
+    """Find every SQLite database below a folder, by its header and not by its name.
+
+    A file that is no database and is not called one, such as a snapshot in JSON, is nobody's loss and is not named.
+
+    Returns:
+        The databases, and the files that look like databases by name and are none, both sorted by name.
+    """
+    databases: list[SourceFile] = []
+    left: list[LeftFile] = []
+    for root, _, names in os.walk(folder):
+        for name in names:
+            path = Path(root) / name
+            shown = path.relative_to(folder).as_posix()
+            if not path.is_file() or _belongs_to_another(path):
+                continue
+            try:
+                problem = _problem(path)
+            except OSError as error:
+                left.append(LeftFile(shown, f"cannot be read: {error.strerror}"))
+                continue
+            if problem is None:
+                databases.append(SourceFile(path, shown))
+            elif path.suffix.lower() in _DATABASE_NAMES or problem != _NO_DATABASE:
+                left.append(LeftFile(shown, problem))
+    return sorted(databases, key=lambda each: each.name), sorted(left, key=lambda each: each.name)
+
+
+_NO_DATABASE = "no SQLite database: it does not begin with SQLite's header"
+
+
+def _belongs_to_another(path: Path) -> bool:
+    """Whether this is the WAL, the index or the journal of a database beside it."""
+    return any(
+        path.name.endswith(suffix) and path.with_name(path.name.removesuffix(suffix)).exists()
+        for suffix in _SIDE_FILES
+    )
+
+
+def _problem(path: Path) -> str | None:
+    """Why this is not a whole database; https://sqlite.org/fileformat.html#the_database_header names the offsets."""
+    with path.open("rb") as file:
+        header = file.read(100)
+    size = path.stat().st_size
+    wal = path.with_name(f"{path.name}-wal")
+    if not header:
+        # A database in WAL mode of which nothing was checkpointed yet is an empty file beside a full -wal.
+        return None if wal.exists() and wal.stat().st_size else "empty: it has no bytes"
+    if not header.startswith(_MAGIC):
+        return _NO_DATABASE
+    page = int.from_bytes(header[16:18])
+    pages, is_valid = int.from_bytes(header[28:32]), header[24:28] == header[92:96]
+    expected = pages * (65_536 if page == 1 else page)
+    if is_valid and size < expected and not (wal.exists() and wal.stat().st_size):
+        return f"truncated: {size:,} of {expected:,} bytes are there"
+    return None

@@ -1,0 +1,277 @@
+"""One SQLite file as it is at one moment: opened read-only, in one read transaction, left as it was found."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import apsw
+import xxhash
+
+from aragora_db.transfer.source.files import SourceFile
+
+__all__ = ["BrokenText", "Snapshot", "SourceTable", "content_hash", "opened", "quoted", "reason_of"]
+
+_BUSY_TIMEOUT_MS = 5_000
+_BLOCK = 1 << 20  # bytes hashed at once
+_DMS = 128  # the byte of a -shm file that every connection in WAL mode holds a shared lock on, see os_unix.c
+_ROWS, _BYTES = 5_000, 2 << 20  # of a chunk, about
+
+
+class BrokenText(bytes):
+    """A TEXT value whose bytes are not UTF-8."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True)
+class SourceTable:
+    """A table of a file.
+
+    Attributes:
+        name: as the file spells it.
+        columns: in the file's order.
+        key: those of its primary key.
+        rowid: what the row's number is called; None for a table WITHOUT ROWID.
+        rows: how many there are.
+        sequence: the highest number that AUTOINCREMENT gave out.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    key: tuple[str, ...] = ()
+    rowid: str | None = "rowid"
+    rows: int = 0
+    sequence: int = 0
+
+
+def quoted(name: str) -> str:
+    """An identifier as SQL writes it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+class Snapshot:
+    """A file's tables and rows. Every read sees the moment of opening, whatever a writer does meanwhile.
+
+    May be shared by threads: the tables of a file take turns, a chunk each.
+    """
+
+    def __init__(self, file: SourceFile, connection: apsw.Connection, content_hash: str) -> None:
+        self.file = file
+        self.content_hash = content_hash
+        """XXH3-128 of the file's bytes and its WAL's: says whether it changed since, and nothing about trust."""
+        self.damaged: dict[str, str] = {}
+        """Tables that could not be counted, and why."""
+        self._connection = connection
+        self._lock = threading.Lock()
+        self.is_utf8 = connection.execute("PRAGMA encoding").get == "UTF-8"
+
+    def tables(self) -> list[SourceTable]:
+        """Every ordinary table, sorted by name: no views, no virtual tables and none of what belongs to those."""
+        listed = list(self._connection.execute("SELECT name, type, wr FROM pragma_table_list WHERE schema = 'main'"))
+        sequences: dict[str, Any] = {}
+        with suppress(apsw.SQLError):  # made with the first AUTOINCREMENT
+            sequences = dict(self._connection.execute("SELECT name, seq FROM sqlite_sequence"))
+        found: list[SourceTable] = []
+        for name, kind, without_rowid in sorted(listed):
+            if kind == "table" and not name.startswith("sqlite_"):
+                try:
+                    found.append(self._table(name, bool(without_rowid), sequences.get(name)))
+                except apsw.Error as error:
+                    self.damaged[name] = reason_of(error)
+        return found
+
+    def _table(self, name: str, without_rowid: bool, sequence: Any) -> SourceTable:
+        described = list(self._connection.execute("SELECT name, pk FROM pragma_table_xinfo(?) WHERE hidden <> 1", (name,)))
+        columns = tuple(column for column, _ in described)
+        key = tuple(column for column, place in sorted(described, key=lambda each: each[1]) if place)
+        lower = {column.lower() for column in columns}
+        rowid = None if without_rowid else next((n for n in ("_rowid_", "oid", "rowid") if n not in lower), None)
+        rows: Any = self._connection.execute(f"SELECT count(*) FROM {quoted(name)}").get
+        return SourceTable(name, columns, key, rowid, rows, sequence if isinstance(sequence, int) else 0)
+
+    # -- rows, a chunk at a time --------------------------------------------------------------------------------------
+
+    def select(self, table: SourceTable, expressions: str, after: int | None) -> list[tuple[Any, ...]]:
+        """The next rows: their number, then these expressions.
+
+        Args:
+            table: one that has a rowid.
+            expressions: SQL; the first is a text, by whose length the chunk is bounded.
+            after: the number of the last row of the chunk before.
+
+        Raises:
+            UnicodeDecodeError: a text of the chunk is not UTF-8.
+        """
+        where = "" if after is None else f" WHERE {table.rowid} > ?"
+        sql = f"SELECT {table.rowid}, {expressions} FROM {quoted(table.name)}{where} ORDER BY {table.rowid}"
+        with self._lock:
+            cursor = self._connection.execute(sql, () if after is None else (after,))
+            rows: list[tuple[Any, ...]] = []
+            size = 0
+            while len(rows) < _ROWS and size < _BYTES and (some := list(islice(cursor, 250))):
+                rows += some
+                size += sum(len(row[1] or "") for row in some)
+            cursor.close(True)
+            return rows
+
+    def chunks(self, table: SourceTable) -> Iterator[list[tuple[Any, ...]]]:
+        """Whole rows, each with its number first; a text that is not UTF-8 comes as `BrokenText`."""
+        if table.rowid is None:
+            yield from self._numbered(table)
+            return
+        after: int | None = None
+        while rows := self.chunk(table, after):
+            yield rows
+            after = rows[-1][0]
+
+    def chunk(self, table: SourceTable, after: int | None, limit: int = 1_000) -> list[tuple[Any, ...]]:
+        """The next whole rows of a table that has a rowid."""
+        end = f"ORDER BY {table.rowid} LIMIT {limit}"
+        return self._read(table, end) if after is None else self._read(table, f"WHERE {table.rowid} > ? {end}", after)
+
+    def row(self, table: SourceTable, number: int) -> tuple[Any, ...]:
+        """The whole row of this number."""
+        if table.rowid is None:
+            return next(row for rows in self._numbered(table) for row in rows if row[0] == number)
+        (row,) = self._read(table, f"WHERE {table.rowid} = ?", number)
+        return row
+
+    def _read(self, table: SourceTable, which: str, *bindings: int) -> list[tuple[Any, ...]]:
+        source = f"FROM {quoted(table.name)} {which}"
+        with self._lock:
+            try:
+                columns = ", ".join(map(quoted, table.columns))
+                return list(self._connection.execute(f"SELECT {table.rowid}, {columns} {source}", bindings))
+            except UnicodeDecodeError:
+                typed = f"SELECT {table.rowid}, {_typed(table.columns)} {source}"
+                rows = list(self._connection.execute(typed, bindings))
+        return [(number, *_untyped(row)) for number, *row in rows]
+
+    def _numbered(self, table: SourceTable) -> Iterator[list[tuple[Any, ...]]]:
+        """The rows of a table WITHOUT ROWID, numbered in order of its key."""
+        order = ", ".join(map(quoted, table.key or table.columns))
+        sql = f"SELECT {_typed(table.columns)} FROM {quoted(table.name)} ORDER BY {order}"
+        with self._lock:
+            cursor = iter(self._connection.cursor().execute(sql))
+        number = 0
+        while True:
+            with self._lock:
+                some = list(islice(cursor, 1_000))
+            if not some:
+                return
+            yield [(number + place, *_untyped(row)) for place, row in enumerate(some, 1)]
+            number += len(some)
+
+
+def _typed(columns: Sequence[str]) -> str:
+    """Each column and whether it is text, whose bytes come as they are."""
+    one = "typeof({0}), CASE typeof({0}) WHEN 'text' THEN CAST({0} AS BLOB) ELSE {0} END"
+    return ", ".join(one.format(quoted(column)) for column in columns)
+
+
+def _untyped(row: Sequence[Any]) -> Iterator[Any]:
+    for kind, value in zip(row[::2], row[1::2], strict=True):
+        if kind != "text":
+            yield value
+            continue
+        try:
+            yield value.decode()
+        except UnicodeDecodeError:
+            yield BrokenText(value)
+
+
+# -- opening and leaving ----------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def opened(file: SourceFile) -> Iterator[Snapshot]:
+    """Open a file and hold a read transaction on it.
+
+    Raises:
+        apsw.Error: it is locked, damaged or no database after all; `reason_of` puts it into words.
+        OSError: it cannot be read.
+    """
+    sides = [file.path.with_name(file.path.name + suffix) for suffix in ("-wal", "-shm")]
+    missing = [side for side in sides if not side.exists()]
+    # Before the transaction begins: what a writer adds in between is in the snapshot and not in the hash, so that the
+    # next run finds another hash and looks again. The other way round it would be missed.
+    fingerprint = content_hash(file)
+    connection = _connect(file.path, has_wal=sides[0].exists() and sides[0].stat().st_size > 0)
+    try:
+        yield Snapshot(file, connection, fingerprint)
+    finally:
+        connection.close(True)
+        _tidy(missing, sides[1])
+
+
+def reason_of(error: Exception) -> str:
+    """Why a file or a table cannot be read, in words for the report."""
+    if isinstance(error, apsw.BusyError | apsw.LockedError):
+        return "locked: another process is writing to it and did not finish; run the import again when it has"
+    if isinstance(error, apsw.CorruptError):
+        return "damaged: SQLite finds its pages malformed; try the sqlite3 shell's .recover on a copy"
+    if isinstance(error, apsw.NotADBError):
+        return "no SQLite database, or an encrypted one"
+    if isinstance(error, apsw.CantOpenError | apsw.ReadOnlyError):
+        return (
+            "cannot be opened for reading: it has a WAL or a hot journal, and its folder is read-only; copy the folder "
+            "to a place where you may write"
+        )
+    if isinstance(error, OSError):
+        return f"cannot be read: {error.strerror}"
+    return f"cannot be read: {error}"
+
+
+def _connect(path: Path, *, has_wal: bool) -> apsw.Connection:
+    try:
+        return _begin(path.absolute().as_uri() + "?mode=ro")
+    except (apsw.CantOpenError, apsw.ReadOnlyError):
+        # A WAL database in a folder where we may not make its -shm. Without a WAL nobody has it open, or its writer
+        # could make none either.
+        if has_wal or os.access(path.parent, os.W_OK):
+            raise
+        return _begin(path.absolute().as_uri() + "?immutable=1")
+
+
+def _begin(uri: str) -> apsw.Connection:
+    connection = apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+    try:
+        connection.set_busy_timeout(_BUSY_TIMEOUT_MS)
+        connection.execute("PRAGMA query_only = ON; PRAGMA trusted_schema = OFF; BEGIN; SELECT count(*) FROM sqlite_schema")
+    except apsw.Error:
+        connection.close(True)
+        raise
+    return connection
+
+
+def content_hash(file: SourceFile) -> str:
+    """XXH3-128 of a file and its WAL. Never while this process has the file open: closing it drops SQLite's locks."""
+    digest = xxhash.xxh3_128()
+    for path in (file.path, file.path.with_name(f"{file.path.name}-wal")):
+        with suppress(FileNotFoundError), path.open("rb") as opened_file:
+            while block := opened_file.read(_BLOCK):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def _tidy(made: Sequence[Path], shared_index: Path) -> None:
+    """Remove the side files that reading a WAL database makes, unless somebody opened the database meanwhile."""
+    if shared_index not in made or not shared_index.exists() or os.name != "posix":
+        return
+    import fcntl  # noqa: PLC0415 -- not on Windows
+
+    with shared_index.open("r+b") as index:
+        try:
+            fcntl.lockf(index, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _DMS)
+        except OSError:
+            return
+        for side in made:
+            if side == shared_index or (side.exists() and not side.stat().st_size):
+                side.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""Where rows go: staging, merging, loading, parking, and the record of it."""

@@ -1,0 +1,56 @@
+"""The record of what was imported: a row per file and table, written in the transaction of the table's move."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from aragora_db.models import ImportedTable
+from aragora_db.transfer.report import TableReport
+from aragora_db.transfer.target.proof import Checksum
+
+__all__ = ["Done", "recall", "record", "reported"]
+
+_ledger: Any = ImportedTable.__table__
+
+Done = Mapping[str, Any]
+"""A row of the ledger."""
+
+
+def recall(connection: Connection, content_hash: str) -> dict[str, Done]:
+    """What was imported of a file's content, by the name of the source's table."""
+    rows = connection.execute(sa.select(_ledger).where(_ledger.c.content_hash == content_hash)).mappings()
+    return {row["table_name"]: row for row in rows}
+
+
+def record(connection: Connection, content_hash: str, table: TableReport, timezone: str, rejects: str | None) -> None:
+    """Write down what became of a table."""
+    connection.execute(
+        sa.insert(_ledger).values(
+            content_hash=content_hash,
+            source_file=table.source_file,
+            table_name=table.table,
+            target=table.target,
+            rows=table.rows,
+            carried=table.carried,
+            merged=table.merged,
+            rejected=table.rejected,
+            parked=table.parked,
+            checksum=table.checksums[0].checksum if table.checksums else None,
+            source_timezone=timezone,
+            rejects_file=rejects,
+        )
+    )
+
+
+def reported(done: Done, source_file: str) -> TableReport:
+    """What an earlier run wrote down, as a report."""
+    kept = {name: done[name] for name in ("rows", "carried", "merged", "rejected", "parked", "target")}
+    checksums = [] if done["checksum"] is None else [Checksum(done["target"], 0, done["checksum"])]
+    table = TableReport(source_file, done["table_name"], checksums=checksums, already=True, **kept)
+    if done["rejected"]:
+        table.reasons[f"rejected in an earlier run: {done['rejects_file']}"] = done["rejected"]
+    return table

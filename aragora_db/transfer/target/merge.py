@@ -1,0 +1,280 @@
+"""Staged rows meet the rows that are there: a verdict on each, then one INSERT. The same statements on both dialects.
+
+| verdict    | what it means                                                                         | counts as |
+|------------|---------------------------------------------------------------------------------------|-----------|
+| (none)     | nothing stands in its way                                                             | carried   |
+| renumbered | another row has its number, and nobody refers to it: it gets the next one             | carried   |
+| newer      | the row is there and older: it is replaced                                            | carried   |
+| same       | the row is there already                                                              | merged    |
+| older      | the row is there, changed since                                                       | merged    |
+| conflict   | another row has its key, and nothing says which is right                              | parked    |
+| orphan     | the row it belongs to is not there                                                    | parked    |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+from sqlalchemy.sql.selectable import FromClause
+
+from aragora_db.sql.dialects import insert_into
+
+__all__ = ["CARRIED", "MERGED", "PARKED", "Staged", "final_columns", "is_any", "judge", "write"]
+
+CARRIED = (None, "renumbered", "newer")
+MERGED = ("same", "older")
+PARKED = ("conflict", "orphan")
+
+_CLOCKS = ("updated_at", "last_seen", "last_tuned", "last_reflection")
+"""Columns that say when a row changed last."""
+
+_ROOM = 2**62
+"""Numbers from here on leave no room for the next; a sequence stays below."""
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A table of ours and the rows for it.
+
+    Attributes:
+        target: the table.
+        staging: the rows.
+        columns: what they bring.
+        there: what they meet: the table, or in a dry run the table and what would be in it by now.
+        parent: the column that names the source row's main row, in a part.
+        keeps_numbers: whether rows elsewhere refer to its numbers, so that it cannot get another.
+    """
+
+    target: sa.Table
+    staging: sa.Table
+    columns: tuple[str, ...]
+    there: FromClause
+    parent: str | None = None
+    keeps_numbers: bool = False
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The primary key's columns; none when the database numbers the rows and the source does not."""
+        names = tuple(each.name for each in self.target.primary_key)
+        return names if set(names) <= set(self.columns) else ()
+
+    @property
+    def serial(self) -> str | None:
+        """The column that the database numbers."""
+        return next((each.name for each in self.target.columns if each.identity is not None), None)
+
+    @property
+    def uniques(self) -> list[tuple[str, ...]]:
+        """The unique constraints, as far as the rows bring all their columns."""
+        named = [
+            tuple(column.name for column in constraint.columns)
+            for constraint in self.target.constraints
+            if isinstance(constraint, sa.UniqueConstraint)
+        ]
+        return sorted(each for each in named if set(each) <= set(self.columns))
+
+
+Lookup = Mapping[str, FromClause]
+"""Where the rows of other tables are: the tables, or in a dry run what would be in them."""
+
+
+def judge(connection: Connection, main: Staged, parts: Sequence[Staged], others: Lookup, parked: Any = None) -> None:
+    """Write a verdict beside each staged row of `main`; its parts follow it.
+
+    Args:
+        connection: in the transaction of the table's move.
+        main: the rows.
+        parts: the rows that belong to them.
+        others: where the rows of other tables are.
+        parked: for a column that refers to a number, the numbers of this source's rows which were parked.
+    """
+    _find_orphans(connection, main, others, parked)
+    for unique in [main.key, *main.uniques]:
+        _find_repeated(connection, main, unique)
+    if main.serial is None:
+        _meet_by_key(connection, main)
+        for unique in main.uniques:
+            _say(connection, main, "conflict", _is_taken(main, unique))
+    else:
+        _meet_by_content(connection, main)
+    for part in parts:
+        _compare_part(connection, main, part)
+    _renumber(connection, main)
+
+
+def write(connection: Connection, main: Staged, parts: Sequence[Staged], *, keys_live: bool = True) -> None:
+    """Insert and replace what the verdicts say; without live keys there is nothing to replace."""
+    staging = main.staging
+    written = is_any(staging, *CARRIED)
+    for part in parts:
+        (key,) = main.key
+        replaced = sa.select(staging.c[key]).where(staging.c.verdict == "newer")
+        connection.execute(sa.delete(part.target).where(part.target.c[str(part.parent)].in_(replaced)))
+    _insert(connection, main, sa.select(*final_columns(main, main)).where(written), replaces=keys_live)
+    for part in parts:
+        same_row = part.staging.c.source_key == staging.c.source_key
+        _insert(connection, part, sa.select(*final_columns(main, part)).where(same_row, written), replaces=False)
+
+
+def _insert(connection: Connection, staged: Staged, chosen: sa.Select[Any], *, replaces: bool) -> None:
+    statement: Any = insert_into(connection.dialect, staged.target).from_select(list(staged.columns), chosen)
+    others = [name for name in staged.columns if name not in staged.key]
+    if replaces and staged.key and others:
+        statement = statement.on_conflict_do_update(
+            index_elements=list(staged.key), set_={name: statement.excluded[name] for name in others}
+        )
+    connection.execute(statement)
+
+
+def final_columns(main: Staged, staged: Staged) -> Iterator[Any]:
+    """The columns of `main` or of a part, with the number that the main row has in the target."""
+    number = main.serial if staged is main else staged.parent
+    for name in staged.columns:
+        column = staged.staging.c[name]
+        is_number = main.serial is not None and main.serial in main.columns and name == number
+        yield sa.func.coalesce(main.staging.c.target_id, column).label(name) if is_number else column
+
+
+def is_any(staging: sa.Table, *verdicts: str | None) -> sa.ColumnElement[bool]:
+    """Whether a row's verdict is one of these; None is no verdict."""
+    found = staging.c.verdict.in_([each for each in verdicts if each is not None])
+    return sa.or_(staging.c.verdict.is_(None), found) if None in verdicts else found
+
+
+# -- verdicts ---------------------------------------------------------------------------------------------------------
+
+
+def _say(connection: Connection, staged: Staged, verdict: str, *where: Any, **values: Any) -> int:
+    undecided = staged.staging.c.verdict.is_(None)
+    statement = sa.update(staged.staging).where(undecided, *where).values(verdict=verdict, **values)
+    return connection.execute(statement).rowcount
+
+
+def _find_orphans(connection: Connection, main: Staged, others: Lookup, parked: Any) -> None:
+    """A row whose parent is neither there nor comes with it; and so on, for rows that are each other's parents."""
+    for constraint in main.target.foreign_key_constraints:
+        pairs = [(main.staging.c[e.parent.name], e.column) for e in constraint.elements if e.parent.name in main.columns]
+        if not pairs:
+            continue
+        referred = others[constraint.referred_table.name]
+        there = sa.exists().where(*(referred.c[column.name] == child for child, column in pairs))
+        missing = [*(child.is_not(None) for child, _ in pairs), ~there]
+        own = constraint.referred_table is main.target
+        if own:
+            coming = main.staging.alias()
+            missing.append(
+                ~sa.exists().where(
+                    coming.c.verdict.is_(None), *(coming.c[column.name] == child for child, column in pairs)
+                )
+            )
+        while _say(connection, main, "orphan", *missing) and own:
+            pass
+        if parked is not None and all(column.identity is not None for _, column in pairs):
+            ((child, _),) = pairs
+            _say(connection, main, "orphan", sa.cast(child, sa.Text).in_(parked(constraint.referred_table.name)))
+
+
+def _find_repeated(connection: Connection, main: Staged, unique: tuple[str, ...]) -> None:
+    """Rows that share a key with an earlier one of the same source."""
+    if not unique:
+        return
+    staging = main.staging
+    columns = [staging.c[name] for name in unique]
+    place = sa.func.row_number().over(partition_by=columns, order_by=staging.c.source_key).label("place")
+    numbered = (
+        sa.select(staging.c.source_key, place)
+        .where(staging.c.verdict.is_(None), *(column.is_not(None) for column in columns))
+        .subquery()
+    )
+    later = sa.select(numbered.c.source_key).where(numbered.c.place > 1)
+    _say(connection, main, "conflict", staging.c.source_key.in_(later))
+
+
+def _is_taken(main: Staged, unique: tuple[str, ...]) -> Any:
+    return sa.exists().where(*(main.there.c[name] == main.staging.c[name] for name in unique))
+
+
+def _meet_by_key(connection: Connection, main: Staged) -> None:
+    there, staging = main.there, main.staging
+    meets = [there.c[name] == staging.c[name] for name in main.key]
+    rest = [_equal(main, name) for name in main.columns if name not in main.key]
+    _say(connection, main, "same", sa.exists().where(*meets, *rest))
+    clock = _clock(main)
+    if clock is not None:
+        _say(connection, main, "older", sa.exists().where(*meets, there.c[clock] > staging.c[clock]))
+        _say(connection, main, "newer", sa.exists().where(*meets, there.c[clock] < staging.c[clock]))
+    _say(connection, main, "conflict", sa.exists().where(*meets))
+
+
+def _clock(main: Staged) -> str | None:
+    return next((each for each in _CLOCKS if each in main.columns), None)
+
+
+def _meet_by_content(connection: Connection, main: Staged) -> None:
+    """Rows that the database numbers: the number says little, what stands in the row says whether it is there."""
+    there, staging, serial = main.there, main.staging, str(main.serial)
+    content = [_equal(main, name) for name in main.columns if name != serial]
+    if serial in main.columns:
+        by_number = there.c[serial] == staging.c[serial]
+        _say(connection, main, "same", sa.exists().where(by_number, *content))
+    number = sa.select(sa.func.min(there.c[serial])).where(*content).scalar_subquery()
+    _say(connection, main, "same", sa.exists().where(*content), target_id=number)
+    clock = _clock(main)
+    for unique in main.uniques:
+        if clock is not None and serial in main.columns:
+            meets = [there.c[name] == staging.c[name] for name in unique]
+            stored = sa.select(there.c[serial]).where(*meets).scalar_subquery()
+            _say(connection, main, "older", sa.exists().where(*meets, there.c[clock] > staging.c[clock]))
+            _say(connection, main, "newer", sa.exists().where(*meets, there.c[clock] < staging.c[clock]), target_id=stored)
+        _say(connection, main, "conflict", _is_taken(main, unique))
+    if serial in main.columns:
+        taken = "conflict" if main.keeps_numbers else "renumbered"
+        _say(connection, main, taken, sa.exists().where(there.c[serial] == staging.c[serial]))
+
+
+def _equal(main: Staged, name: str) -> Any:
+    ours, staged = main.there.c[name], main.staging.c[name]
+    # What cannot be NULL is compared with =, which both databases can look up and hash.
+    return ours.is_not_distinct_from(staged) if main.target.c[name].nullable else ours == staged
+
+
+def _compare_part(connection: Connection, main: Staged, part: Staged) -> None:
+    """A main row that is there with other parts is not the same row after all."""
+    staging, there = part.staging, part.there
+    named = zip(part.columns, final_columns(main, part), strict=True)
+    found = sa.exists().where(
+        *(
+            there.c[name].is_not_distinct_from(value) if part.target.c[name].nullable else there.c[name] == value
+            for name, value in named
+        )
+    )
+    differs = sa.exists().where(
+        staging.c.source_key == main.staging.c.source_key, ~found.correlate(staging, main.staging)
+    )
+    verdict = main.staging.c.verdict == "same"
+    connection.execute(sa.update(main.staging).where(verdict, differs).values(verdict="conflict"))
+
+
+def _renumber(connection: Connection, main: Staged) -> None:
+    """Give the next numbers, in the source's order."""
+    staging, serial = main.staging, main.serial
+    if serial is None or serial not in main.columns:
+        return
+    if not connection.dialect.supports_sequences:  # SQLite numbers no row after one at the very end
+        _say(connection, main, "conflict" if main.keeps_numbers else "renumbered", staging.c[serial] >= _ROOM)
+    highest = max(
+        connection.scalar(sa.select(sa.func.max(table.c[serial])).where(table.c[serial] < _ROOM)) or 0
+        for table in (main.there, staging)
+    )
+    place = sa.func.row_number().over(order_by=staging.c.source_key)
+    numbered = (
+        sa.select(staging.c.source_key, (place + highest).label("number"))
+        .where(staging.c.verdict == "renumbered")
+        .subquery()
+    )
+    number = sa.select(numbered.c.number).where(numbered.c.source_key == staging.c.source_key).scalar_subquery()
+    connection.execute(sa.update(staging).where(staging.c.verdict == "renumbered").values(target_id=number))

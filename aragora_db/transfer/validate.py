@@ -1,0 +1,41 @@
+"""Every value against the type and the constraints of its column, without a database."""
+
+from __future__ import annotations
+
+import time
+from datetime import tzinfo
+
+from aragora_db.transfer.ahead import ahead
+from aragora_db.transfer.move import Job, Stopped
+from aragora_db.transfer.options import Options, Progress
+from aragora_db.transfer.report import TableReport
+from aragora_db.transfer.rows.stream import Stream
+
+__all__ = ["validate"]
+
+
+def validate(job: Job, local: tzinfo, options: Options, progress: Progress) -> TableReport:
+    """What would become of a table's rows in an empty database whose parents are all there.
+
+    Raises:
+        Stopped: the import is to end.
+    """
+    started = time.perf_counter()
+    if job.shape is None:
+        report = TableReport(job.snapshot.file.name, job.source.name, "legacy_rows", job.source.rows)
+        report.parked = job.source.rows
+        return report
+    report = TableReport(job.snapshot.file.name, job.source.name, job.shape.target, job.source.rows)
+    with ahead(Stream(job.snapshot, job.source, job.shape, local)) as blocks:
+        for block in blocks:
+            if options.stop.is_set():
+                raise Stopped
+            report.carried += block.read - len(block.refused)
+            report.noted += len(block.noted)
+            report.rejected += len(block.refused)
+            report.reasons.update(
+                f"{each.column}: {each.reason}" if each.column else each.reason for each in block.refused
+            )
+            progress.advance(job.name, block.read)
+    report.seconds = time.perf_counter() - started
+    return report
