@@ -52,14 +52,12 @@ class FastPlan:
 
     Attributes:
         expressions: the row's text or NULL, then numbers, then JSON, then what the parts are made of.
-        columns: ours, in the order of the text's fields.
         numbers: how many of them Python spells.
         documents: the JSON columns, which come last.
         parts: makes the lines of the table of parts, or None when a row has to be looked at.
     """
 
     expressions: str
-    columns: tuple[sa.Column[Any], ...]
     numbers: int
     documents: tuple[Callable[[Any], str | None], ...]
     parts: Callable[..., str | None] | None = None
@@ -89,12 +87,11 @@ def plan(source: SourceTable, shape: Shape, local: tzinfo) -> FastPlan | None:
     if source.rowid is None or shape.target in _RULED or (shape.parts and shape.target not in _PARTS):
         return None
     conditions = [f"{quoted(name)} IS NULL" for name in shape.unknown]
-    heads: list[sa.Column[Any]] = []
     numbers: list[sa.Column[Any]] = []
     documents: list[sa.Column[Any]] = []
     texts: list[str] = []
-    for ours, theirs in shape.columns.items():
-        column, name = target.columns[ours], quoted(theirs)
+    for column in (column for column in target.columns if column.name in shape.columns):
+        name = quoted(shape.columns[column.name])
         form = _form(column)
         if form is None:
             return None
@@ -106,7 +103,6 @@ def plan(source: SourceTable, shape: Shape, local: tzinfo) -> FastPlan | None:
         if form is _double:
             numbers.append(column)
         else:
-            heads.append(column)
             texts.append(f"coalesce({text} || char(31), char(29))" if column.nullable else f"{text} || char(31)")
     if not texts:
         return None
@@ -118,7 +114,6 @@ def plan(source: SourceTable, shape: Shape, local: tzinfo) -> FastPlan | None:
         selected += [quoted(name) if name in source.columns else "NULL" for name in made_of]
     return FastPlan(
         ", ".join(selected),
-        (*heads, *numbers, *documents),
         len(numbers),
         tuple(map(_canonical, documents)),
         parts if shape.parts else None,

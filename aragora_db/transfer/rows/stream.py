@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Any
 
-import sqlalchemy as sa
-
 from aragora_db.transfer.rows import fast
 from aragora_db.transfer.rows.digest import Digest
 from aragora_db.transfer.rows.kinds import Refused, copy_line
@@ -64,14 +62,8 @@ class Stream:
         self._snapshot, self._source, self._shape, self._as_values = snapshot, source, shape, as_values
         self._translate = Translator(source, shape, local)
         self._fast = fast.plan(source, shape, local) if snapshot.is_utf8 and not as_values else None
-        self.columns: dict[str, tuple[sa.Column[Any], ...]] = dict(self._translate.columns)
+        self.columns = self._translate.columns
         """The columns of the rows, by table, in their order."""
-        if self._fast is not None:
-            self.columns[shape.target] = self._fast.columns
-        self._order = {
-            table: [self._translate.columns[table].index(column) for column in columns]
-            for table, columns in self.columns.items()
-        }
         self.digests = {table: Digest() for table in self.columns}
         """Checksums of the rows so far, by table."""
 
@@ -112,7 +104,7 @@ class Stream:
         block = self._block(len(rows))
         plain, unusual, lines, parts = self._plain(plan, rows)
         target = self._shape.target
-        finished = fast.finish(lines, len(plan.columns)) if lines else []
+        finished = fast.finish(lines, len(self.columns[target])) if lines else []
         finished_parts = self._finish_parts(parts)
         if finished is None or finished_parts is None:
             plain, unusual = [], [row[0] for row in rows]
@@ -161,13 +153,12 @@ class Stream:
             block.refused.append(Refusal(row, refused.column, refused.reason))
             return
         for table, some in translated.items():
-            order, columns, rows = self._order[table], self.columns[table], block.rows[table]
+            columns, rows = self.columns[table], block.rows[table]
             for values in some:
-                ordered = tuple(values[place] for place in order)
                 rows.keys.append(row[0])
-                rows.lines.append(copy_line(ordered, columns))
+                rows.lines.append(copy_line(values, columns))
                 if self._as_values:
-                    rows.values.append(ordered)
+                    rows.values.append(values)
         if self._shape.unknown:
             self._note(block, row)
 

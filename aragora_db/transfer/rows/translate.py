@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import tzinfo
 from functools import partial
 from typing import Any, cast
@@ -15,8 +15,9 @@ from aragora_db.models import Base
 from aragora_db.transfer.rows.kinds import Refused, from_sqlite
 from aragora_db.transfer.source.shapes import Shape
 from aragora_db.transfer.source.snapshot import BrokenText, SourceTable
+from aragora_db.types import Double, Json
 
-__all__ = ["Rows", "Translator"]
+__all__ = ["Rows", "Translator", "in_order"]
 
 Rows = dict[str, list[tuple[Any, ...]]]
 """The rows that one source row becomes, by table; values in the order of `Translator.columns`."""
@@ -43,11 +44,12 @@ class Translator:
         given = set(shape.columns)
         filled = {column.name for column in target.columns if column.name in _FILLED.get(shape.target, ())}
         self.columns: dict[str, tuple[sa.Column[Any], ...]] = {
-            shape.target: tuple(column for column in target.columns if column.name in given | filled)
+            shape.target: in_order(column for column in target.columns if column.name in given | filled)
         }
+        """The columns of the rows, by table, in their order."""
         for part in shape.parts:
             table = Base.metadata.tables[part]
-            self.columns[part] = tuple(column for column in table.columns if column.name in _PART_COLUMNS[part])
+            self.columns[part] = in_order(column for column in table.columns if column.name in _PART_COLUMNS[part])
 
     def __call__(self, row: Sequence[Any]) -> Rows:
         """Translate a row: its values, in the source's order, without its number.
@@ -71,6 +73,14 @@ class Translator:
         for part in self.shape.parts:
             rows[part] = [tuple(each.get(c.name) for c in self.columns[part]) for each in _PARTS[part](values, raw)]
         return rows
+
+
+def in_order(columns: Iterable[sa.Column[Any]]) -> tuple[sa.Column[Any], ...]:
+    """The order in which a row's text has its fields: numbers and JSON last, which SQLite does not spell (see `fast`).
+
+    The same for every way of reading a table and for every database, and so are the checksums.
+    """
+    return tuple(sorted(columns, key=lambda column: (isinstance(column.type, Json), isinstance(column.type, Double))))
 
 
 class _Raw:
