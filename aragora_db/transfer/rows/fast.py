@@ -159,7 +159,7 @@ def _integer(name: str, _column: sa.Column[Any], _local: tzinfo) -> tuple[str, s
 
 
 def _boolean(name: str, _column: sa.Column[Any], _local: tzinfo) -> tuple[str, str]:
-    return f"iif({name}, 't', 'f')", f"typeof({name}) = 'integer' AND {name} IN (0, 1)"
+    return f"CASE {name} WHEN 1 THEN 't' WHEN 0 THEN 'f' END", f"typeof({name}) = 'integer' AND {name} IN (0, 1)"
 
 
 def _double(name: str, _column: sa.Column[Any], _local: tzinfo) -> tuple[str, str]:
@@ -168,7 +168,7 @@ def _double(name: str, _column: sa.Column[Any], _local: tzinfo) -> tuple[str, st
 
 
 def _blob(name: str, _column: sa.Column[Any], _local: tzinfo) -> tuple[str, str]:
-    return f"'\\x' || lower(hex({name}))", f"typeof({name}) = 'blob'"
+    return f"iif({name} IS NULL, NULL, '\\x' || lower(hex({name})))",  f"typeof({name}) = 'blob'"
 
 
 def _json(_name: str, _column: sa.Column[Any], _local: tzinfo) -> tuple[str, str]:
