@@ -29,7 +29,7 @@ from aragora_db.models import (
 from aragora_db.rules import consensus
 from aragora_db.rules.words import words
 
-__all__ = ["follow", "rebuild"]
+__all__ = ["follow", "followers", "missing", "rebuild"]
 
 _SLICE = 2_000  # rows of a rebuild in memory at once
 
@@ -106,16 +106,36 @@ def rebuild(session: Session) -> dict[str, int]:
 
 
 def _fill(session: Session, model: type[Base], follower: _Follower) -> int:
-    (key,) = sa.inspect(model).primary_key
-    there = sa.exists().where(follower.owner == key)
-    some = sa.select(key, *follower.sources).where(~there).order_by(key).limit(_SLICE)
     filled = 0
+    for owners, rows in missing(session, model):
+        if rows:
+            session.connection().execute(sa.insert(Base.metadata.tables[follower.table.__tablename__]), rows)
+        filled += owners
+    return filled
+
+
+def missing(session: Session, model: type[Base], *, everything: bool = False) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+    """The rows that are missing beside a model's, a slice of owners at a time: how many owners, and their rows.
+
+    Args:
+        session: where to look.
+        model: one that rows follow from.
+        everything: none is there yet, so that nothing has to be looked for.
+    """
+    follower = _FOLLOWERS[model]
+    (key,) = sa.inspect(model).primary_key
+    some = sa.select(key, *follower.sources).order_by(key).limit(_SLICE)
+    if not everything:
+        some = some.where(~sa.exists().where(follower.owner == key))
     rows = session.execute(some).all()
     while rows:
-        follow(session, model, {row[0]: row[1:] for row in rows}, new=True)
-        filled += len(rows)
+        yield len(rows), [made for row in rows for made in follower.rows(row[0], row[1:])]
         rows = session.execute(some.where(key > rows[-1][0])).all()
-    return filled
+
+
+def followers() -> dict[type[Base], sa.Table]:
+    """The models that rows follow from, and the table of those rows."""
+    return {model: Base.metadata.tables[each.table.__tablename__] for model, each in _FOLLOWERS.items()}
 
 
 @event.listens_for(Session, "after_flush")

@@ -15,6 +15,12 @@ MAX_BYTES: Final = 512 * 1024
 """UTF-8 bytes of one text's words that are indexed; a tsvector holds less than 1 MiB."""
 
 
+_ASCII_RUN = re.compile(r"\w+", re.ASCII)
+
+_MOST_BYTES = 64
+"""More than a character can become by folding, in UTF-8: U+FDFA becomes 18 characters of two bytes."""
+
+
 class Term(NamedTuple):
     """A word to look for; with `prefix`, any word that begins with it."""
 
@@ -30,9 +36,17 @@ def words(text: str) -> list[str]:
     https://www.unicode.org/reports/tr44/#NFKC_Casefold): "STRASSE" and "Straße" are one word; accents stay. Words
     beyond `MAX_BYTES` are left out.
     """
-    folded = _fold(text)
-    marks = "".join(sorted(character for character in set(folded) if unicodedata.category(character)[0] == "M"))
-    found = dict.fromkeys(match[:MAX_WORD] for match in re.findall(rf"[\w{re.escape(marks)}]+", folded))
+    if text.isascii():  # nothing to compose, and no marks: a third of the time
+        runs = _ASCII_RUN.findall(text.lower())
+    else:
+        folded = _fold(text)
+        marks = "".join(sorted(character for character in set(folded) if unicodedata.category(character)[0] == "M"))
+        runs = re.findall(rf"[\w{re.escape(marks)}]+", folded)
+    found = dict.fromkeys(runs)
+    if max(map(len, found), default=0) > MAX_WORD:
+        found = dict.fromkeys(run[:MAX_WORD] for run in runs)
+    if len(text) * _MOST_BYTES < MAX_BYTES:
+        return list(found)
     kept: list[str] = []
     size = 0
     for word in found:

@@ -9,21 +9,34 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from aragora_db import derived
-from aragora_db.models import EloHeadToHead, EloMatch, EloMatchParticipant
+from aragora_db.models import Base, EloHeadToHead, EloMatch, EloMatchParticipant
+from aragora_db.transfer.target import direct
+from aragora_db.transfer.target.staging import loader_of
 
 __all__ = ["follow_up"]
 
-_WORDS = frozenset({"continuum_memory", "debates", "insights", "consensus"})
-
-
 def follow_up(engine: Engine, carried: Collection[str]) -> None:
     """Compute again what depends on tables that were carried; a transaction each."""
-    if _WORDS & set(carried):
-        with Session(engine) as session, session.begin():
-            derived.rebuild(session)
+    for model, table in derived.followers().items():
+        if model.__tablename__ in carried:
+            with Session(engine) as session, session.begin():
+                _index_words(session, model, table)
     if {"elo_matches", "elo_match_participants"} & set(carried):
         with Session(engine) as session, session.begin():
             _count_meetings(session)
+
+
+def _index_words(session: Session, model: type[Base], table: sa.Table) -> None:
+    """Write the words that are missing. Where none are there, the full-text index is built when all of them are."""
+    connection = session.connection()
+    loader = loader_of(connection)
+    everything = direct.are_empty(connection, [table])
+    dismantled = direct.dismantle(connection, [table]) if everything and loader.copies else None
+    for _, rows in derived.missing(session, model, everything=everything):
+        if rows:
+            loader.fill(connection, table, rows)
+    if dismantled is not None:
+        dismantled.rebuild(connection)
 
 
 def _count_meetings(session: Session) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -123,8 +124,9 @@ def _import(
 
     with engine.connect() as connection:
         workers = max(1, min(options.jobs, loader_of(connection).connections))
-    for level in in_order(jobs):
-        report.tables += _side_by_side(run, level, workers, options)
+    with _quick_switches():
+        for level in in_order(jobs):
+            report.tables += _side_by_side(run, level, workers, options)
     report.rejects_file = None if rejects.path is None else str(rejects.path)
     carried = {each.target for each in report.tables if each.carried and not each.already}
     if carried:
@@ -134,6 +136,21 @@ def _import(
         progress.finish("what follows from the rows: search words, head to head", "done")
     with engine.connect() as connection:
         report.foreign_keys = loader_of(connection).foreign_keys_hold(connection)
+
+
+@contextmanager
+def _quick_switches() -> Iterator[None]:
+    """Let a thread that wakes up, because the socket takes more, have the interpreter sooner.
+
+    A reader that computes keeps it for 5 ms otherwise, at each of the many small writes of a COPY: a fifth of the
+    time of an import with two jobs.
+    """
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(min(before, 0.001))
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 def _side_by_side(

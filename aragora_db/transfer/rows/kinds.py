@@ -26,7 +26,7 @@ from aragora_db.transfer.source.snapshot import BrokenText
 from aragora_db.transfer.rows.times import instant
 from aragora_db.vectors import Vector
 
-__all__ = ["Refused", "copy_line", "copy_text", "from_sqlite", "jsonb_text"]
+__all__ = ["Refused", "copy_line", "copy_text", "float_text", "from_sqlite", "jsonb_text"]
 
 _POSTGRESQL = postgresql.dialect()
 _EXACT = 2**53  # from here on doubles leave whole numbers out
@@ -181,13 +181,13 @@ def copy_text(value: Any, column: sa.Column[Any]) -> str:
     if isinstance(value, bool):
         return "t" if value else "f"
     if isinstance(value, float):
-        return _float_text(value)
+        return float_text(value)
     if isinstance(value, datetime):
         return _instant_text(value)
     if isinstance(value, bytes):
         return rf"\\x{value.hex()}"
     if isinstance(column.type, Vector):
-        return "{" + ",".join(map(_float_text, value)) + "}"
+        return "{" + ",".join(map(float_text, value)) + "}"
     return str(value)
 
 
@@ -199,7 +199,7 @@ def _instant_text(value: datetime) -> str:
 _UTC = instant("1970-01-01", cast("tzinfo", None)).tzinfo
 
 
-def _float_text(value: float) -> str:
+def float_text(value: float) -> str:
     """The shortest digits that mean this double: Python and PostgreSQL agree on them, and differ in the exponent."""
     text = repr(value + 0.0)
     if abs(value) < 1e15:  # noqa: PLR2004 -- from here on PostgreSQL writes an exponent

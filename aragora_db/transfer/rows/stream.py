@@ -102,48 +102,15 @@ class Stream:
 
     def _format(self, plan: fast.FastPlan, rows: Sequence[Sequence[Any]]) -> Block:
         block = self._block(len(rows))
-        plain, unusual, lines, parts = self._plain(plan, rows)
-        target = self._shape.target
-        finished = fast.finish(lines, len(self.columns[target])) if lines else []
-        finished_parts = self._finish_parts(parts)
-        if finished is None or finished_parts is None:
-            plain, unusual = [], [row[0] for row in rows]
-        else:
-            block.rows[target].keys, block.rows[target].lines = plain, finished
-            for table, (keys, part_lines) in finished_parts.items():
-                block.rows[table].keys, block.rows[table].lines = keys, part_lines
-        for number in unusual:
-            self._add(block, self._snapshot.row(self._source, number))
+        lines, parts = plan.lines(rows)
+        for table, (keys, some) in zip((self._shape.target, *self._shape.parts), (lines, parts), strict=False):
+            block.rows[table].keys, block.rows[table].lines = keys, some
+        if len(lines[0]) < len(rows):
+            plain = set(lines[0])
+            for row in rows:
+                if row[0] not in plain:
+                    self._add(block, self._snapshot.row(self._source, row[0]))
         return block
-
-    def _plain(
-        self, plan: fast.FastPlan, rows: Sequence[Sequence[Any]]
-    ) -> tuple[list[int], list[int], list[str], list[tuple[int, str]]]:
-        """The numbers of rows that are plain and of those that are not, the lines of the former, and their parts."""
-        plain: list[int] = []
-        unusual: list[int] = []
-        lines: list[str] = []
-        parts: list[tuple[int, str]] = []
-        pattern, after = plan.pattern, 2 + plan.numbers + len(plan.documents)
-        for row in rows:
-            line = plan.line(row, pattern)
-            part = "" if plan.parts is None or line is None else plan.parts(*row[after:])
-            if line is None or part is None:
-                unusual.append(row[0])
-                continue
-            plain.append(row[0])
-            lines.append(line)
-            if part:
-                parts.append((row[0], part))
-        return plain, unusual, lines, parts
-
-    def _finish_parts(self, parts: Sequence[tuple[int, str]]) -> dict[str, tuple[list[int], list[bytes]]] | None:
-        if not self._shape.parts or not parts:
-            return {}
-        (table,) = self._shape.parts
-        split = [(number, line) for number, some in parts for line in some.split("\x1e")]
-        finished = fast.finish([line for _, line in split], len(self.columns[table]))
-        return None if finished is None else {table: ([number for number, _ in split], finished)}
 
     def _add(self, block: Block, row: Sequence[Any]) -> None:
         """Translate a row by itself."""

@@ -66,6 +66,10 @@ class Loader(Protocol):
         ...
 
 
+    def fill(self, connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write rows of one kind into a table of ours, past the ORM."""
+        ...
+
     def foreign_keys_hold(self, connection: Connection) -> bool:
         """Whether every foreign key of the database is in force, and no row is without its parent."""
         ...
@@ -112,6 +116,11 @@ class _PostgreSQL:
                 connection.execute(_PAST, {"table": name, "column": column.name, "past": max(highest, sequence)})
         connection.exec_driver_sql(f"ANALYZE {name}")
 
+    def fill(self, connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        columns = [table.c[name] for name in rows[0]]
+        lines = (copy_line([row[column.name] for column in columns], columns) for row in rows)
+        copy_into(connection, table, list(rows[0]), b"\n".join(lines) + b"\n")
+
     def foreign_keys_hold(self, connection: Connection) -> bool:
         # A validated foreign key was checked against every row, and every change since.
         there = set(connection.scalars(_VALIDATED))
@@ -146,6 +155,9 @@ class _SQLite:
     def after(self, connection: Connection, table: sa.Table, sequence: int) -> None:
         if _serial(table) is not None and sequence > 0:
             connection.execute(_AT_LEAST, {"name": table.name, "past": sequence})
+
+    def fill(self, connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        connection.execute(sa.insert(table), list(rows))
 
     def foreign_keys_hold(self, connection: Connection) -> bool:
         return connection.exec_driver_sql("PRAGMA foreign_key_check").first() is None
