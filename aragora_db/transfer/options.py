@@ -56,6 +56,7 @@ class Options:
         orphans: ``park`` keeps rows without a parent in ``legacy_rows`` until one comes, ``reject`` refuses them.
         strict: refuse to start when any row would be rejected.
         dry_run: do everything and change nothing.
+        verify_only: look up what an earlier run imported, and change nothing.
         jobs: how many tables are written at the same time.
         archive: where files go that are proven to be in the target.
         output_dir: where the rejects file and, without `archive`, the report are written.
@@ -69,6 +70,7 @@ class Options:
     orphans: Literal["park", "reject"] = "park"
     strict: bool = False
     dry_run: bool = False
+    verify_only: bool = False
     jobs: int = 2
     archive: Path | None = None
     output_dir: Path = field(default_factory=Path)

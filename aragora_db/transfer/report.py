@@ -97,8 +97,8 @@ class Report:
 
     @property
     def good(self) -> bool:
-        """Whether everything was carried: nothing left, failed, rejected."""
-        return not self.left and all(table.proven and not table.rejected for table in self.tables)
+        """Whether everything was carried: nothing left, failed, rejected, and no row without its parent."""
+        return self.foreign_keys is not False and not self.left and all(table.proven and not table.rejected for table in self.tables)
 
     @property
     def nothing_to_do(self) -> bool:

@@ -12,10 +12,9 @@ from datetime import tzinfo
 import apsw
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
-from sqlalchemy.pool import NullPool
 
 from aragora_db.database import Database
-from aragora_db.engine import Target, create_engine
+from aragora_db.engine import Target
 from aragora_db.engine.retry import ATTEMPTS, delay
 from aragora_db.errors import AragoraDBError, CommitUnknown, DatabaseUnavailable, LockTimeout, TransferError, TransferLocked
 from aragora_db.migrations.lock import Lock, advisory_lock
@@ -27,12 +26,14 @@ from aragora_db.transfer.after import follow_up
 from aragora_db.transfer.attach import attach, waiting
 from aragora_db.transfer.move import Job, Move, Stopped
 from aragora_db.transfer.options import Options, Progress, Silent, zone
+from aragora_db.transfer.patient import patient_engine
 from aragora_db.transfer.plan import chosen_files, in_order, jobs_of, open_all
 from aragora_db.transfer.report import Report, TableReport
 from aragora_db.transfer.source.snapshot import reason_of
 from aragora_db.transfer.target.parking import Rejects
 from aragora_db.transfer.target.staging import loader_of
 from aragora_db.transfer.validate import validate
+from aragora_db.transfer.verify import verify
 
 __all__ = ["import_folder"]
 
@@ -81,28 +82,22 @@ def import_folder(database: Database | None, options: Options, progress: Progres
             _refuse_bad_rows(jobs, options, local, report)
         if options.dry_run:
             _dry_run(database, jobs, options, (name, local), progress, report)
+        elif database is not None and options.verify_only:
+            _verify(database, jobs, options, local, progress, report)
         elif database is not None:
             database.ensure_ready()
             with _engine(database, options) as engine:
                 _import(engine, jobs, options, (name, local), progress, report)
     report.seconds = time.perf_counter() - started
     if not options.dry_run:
-        archive.keep(report, files, options)
+        archive.keep(report, files, options, {each.file.name: each.content_hash for each in snapshots})
     return report
 
 
 @contextmanager
 def _engine(database: Database, options: Options) -> Iterator[Engine]:
-    """Connections without the timeouts of requests, under the import's lock."""
-    patient = Target.of(database.settings).with_settings(
-        statement_timeout=0,
-        command_timeout=0.0,
-        idle_in_transaction_timeout=0,
-        application_name=f"{database.settings.application_name} import",
-    )
-    engine = create_engine(patient, poolclass=NullPool)
-    with ExitStack() as stack:
-        stack.callback(engine.dispose)
+    """An engine under the import's lock."""
+    with patient_engine(database, "import") as engine, ExitStack() as stack:
         if engine.dialect.supports_sequences:  # SQLite's writers take turns by themselves
             stack.enter_context(advisory_lock(engine, options.lock_timeout, _LOCK))
         yield engine
@@ -216,6 +211,22 @@ def _move_count(report: Report, file: str, table: str, found: int) -> None:
             for reason in [reason for reason in each.reasons if reason.startswith("orphan:")]:
                 each.reasons[reason] -= found
             each.reasons = +each.reasons
+
+
+def _verify(
+    database: Database, jobs: Sequence[Job], options: Options, local: tzinfo, progress: Progress, report: Report
+) -> None:
+    report.mode = "verify"
+    database.ensure_ready()
+    with _engine(database, options) as engine, engine.connect() as connection:
+        for level in in_order(jobs):
+            for group in level:
+                report.tables += [
+                    _moved(job, progress, lambda job=job: verify(connection, job, local, options, progress))
+                    for job in group
+                ]
+        report.foreign_keys = loader_of(connection).foreign_keys_hold(connection)
+        connection.rollback()
 
 
 # -- without writing --------------------------------------------------------------------------------------------------

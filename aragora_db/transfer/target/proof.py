@@ -15,7 +15,7 @@ from aragora_db.transfer.target import merge
 from aragora_db.transfer.target.merge import Staged
 from aragora_db.transfer.target.staging import loader_of
 
-__all__ = ["Checksum", "prove_staged", "prove_whole", "read_digest"]
+__all__ = ["Checksum", "present_digest", "prove_staged", "prove_whole", "read_digest"]
 
 _PRESENT = (*merge.CARRIED, "same")
 _ABSENT = ("older", *merge.PARKED)
@@ -75,6 +75,14 @@ def prove_staged(
             expected.remove(lines)
         found.append(_same(staged.target, expected, read_digest(connection, _written(main, staged, own, belongs))))
     return found
+
+
+def present_digest(connection: Connection, main: Staged, staged: Staged) -> Digest:
+    """The checksum of the target's rows that `main`'s verdicts call the same, for it or for a part."""
+    belongs = [] if staged is main else [staged.staging.c.source_key == main.staging.c.source_key]
+    own = [staged.staging.c[name] for name in staged.columns]
+    same = [*belongs, main.staging.c.verdict == "same"]
+    return read_digest(connection, _written(main, staged, own, same))
 
 
 def _written(main: Staged, staged: Staged, own: Sequence[Any], belongs: Sequence[Any]) -> sa.Select[Any]:

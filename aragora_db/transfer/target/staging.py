@@ -66,6 +66,10 @@ class Loader(Protocol):
         ...
 
 
+    def sequence(self, connection: Connection, table: sa.Table) -> int:
+        """The highest number that the table's sequence gave out; 0 without one."""
+        ...
+
     def fill(self, connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write rows of one kind into a table of ours, past the ORM."""
         ...
@@ -116,6 +120,13 @@ class _PostgreSQL:
                 connection.execute(_PAST, {"table": name, "column": column.name, "past": max(highest, sequence)})
         connection.exec_driver_sql(f"ANALYZE {name}")
 
+    def sequence(self, connection: Connection, table: sa.Table) -> int:
+        column = _serial(table)
+        if column is None:
+            return 0
+        name = connection.dialect.identifier_preparer.format_table(table)
+        return connection.scalar(_LAST, {"table": name, "column": column.name}) or 0
+
     def fill(self, connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
         columns = [table.c[name] for name in rows[0]]
         lines = (copy_line([row[column.name] for column in columns], columns) for row in rows)
@@ -156,6 +167,9 @@ class _SQLite:
         if _serial(table) is not None and sequence > 0:
             connection.execute(_AT_LEAST, {"name": table.name, "past": sequence})
 
+    def sequence(self, connection: Connection, table: sa.Table) -> int:
+        return 0 if _serial(table) is None else connection.scalar(_LAST_ROW, {"name": table.name}) or 0
+
     def fill(self, connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
         connection.execute(sa.insert(table), list(rows))
 
@@ -171,6 +185,8 @@ _PAST = sa.text("""
       AND :past > coalesce(pg_sequence_last_value(pg_get_serial_sequence(:table, :column)::regclass), 0)
 """).bindparams(sa.bindparam("past", type_=sa.BigInteger))
 _VALIDATED = sa.text("SELECT conname::text FROM pg_constraint WHERE contype = 'f' AND convalidated")
+_LAST = sa.text("SELECT pg_sequence_last_value(pg_get_serial_sequence(:table, :column)::regclass)")
+_LAST_ROW = sa.text("SELECT seq FROM sqlite_sequence WHERE name = :name")
 _AT_LEAST = sa.text("UPDATE sqlite_sequence SET seq = :past WHERE name = :name AND seq < :past")
 _LOADERS: dict[str, Loader] = {"postgresql": _PostgreSQL(), "sqlite": _SQLite()}
 

@@ -1,0 +1,111 @@
+"""A whole database into one SQLite file of our schema, with the same proof as an import."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from aragora_db.database import Database
+from aragora_db.errors import ProofFailed, TransferError
+from aragora_db.models import Base
+from aragora_db.transfer.options import Progress, Silent
+from aragora_db.transfer.patient import patient_engine
+from aragora_db.transfer.rows.translate import in_order
+from aragora_db.transfer.target.proof import Checksum, read_digest
+from aragora_db.transfer.target.staging import loader_of
+
+__all__ = ["Export", "export_file", "exported_tables"]
+
+_SLICE = 2_000
+
+
+@dataclass(frozen=True)
+class Export:
+    """What was written: the file, and each table's rows with the checksum that both sides have."""
+
+    file: Path
+    tables: list[Checksum]
+
+
+def exported_tables() -> list[sa.Table]:
+    """Every table but the history of the schema, which the new file has of its own; parents first."""
+    return [table for table in Base.metadata.sorted_tables if table.name != "schema_history"]
+
+
+def export_file(database: Database, path: Path, progress: Progress | None = None) -> Export:
+    """Write a database into a new SQLite file.
+
+    It is read in one snapshot, so writers change nothing; the file appears when it is complete.
+
+    Args:
+        database: where from.
+        path: the file, which must not exist.
+        progress: hears how far it is.
+
+    Raises:
+        TransferError: the file exists, or cannot be written.
+        ProofFailed: what was written is not what was read; there is no file then.
+    """
+    if path.exists():
+        raise TransferError(f"{path} exists already; an export writes a new file")
+    if not path.absolute().parent.is_dir():
+        raise TransferError(f"there is no folder {path.absolute().parent} to write {path.name} in")
+    database.ensure_ready()
+    unfinished = path.with_name(f"{path.name}.part")
+    _remove(unfinished)
+    try:
+        with (
+            closing(Database(f"sqlite:///{unfinished.absolute()}")) as copy,
+            patient_engine(database, "export") as source,
+            patient_engine(copy, "export") as target,
+        ):
+            copy.migrate()
+            snapshot = source.execution_options(isolation_level=_SNAPSHOT[source.dialect.name], postgresql_readonly=True)
+            with snapshot.connect() as reading, _without_journal(target.connect()) as writing:
+                tables = [_copied(reading, writing, table, progress or Silent()) for table in exported_tables()]
+                writing.commit()
+        os.replace(unfinished, path)
+    except OSError as error:
+        raise TransferError(f"{path} cannot be written: {error.strerror}") from error
+    finally:
+        _remove(unfinished)
+    return Export(path, tables)
+
+
+_SNAPSHOT = {"postgresql": "REPEATABLE READ", "sqlite": "SERIALIZABLE"}
+
+
+@contextmanager
+def _without_journal(connection: Connection) -> Iterator[Connection]:
+    """Parents may come after their children within a table; all is checked at the commit."""
+    with connection:
+        connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
+        yield connection
+
+
+def _copied(reading: Connection, writing: Connection, table: sa.Table, progress: Progress) -> Checksum:
+    rows = reading.scalar(sa.select(sa.func.count()).select_from(table)) or 0
+    progress.start(table.name, rows)
+    streamed = reading.execution_options(yield_per=_SLICE).execute(sa.select(table))
+    for some in streamed.mappings().partitions(_SLICE):
+        writing.execute(sa.insert(table), [dict(row) for row in some])
+        progress.advance(table.name, len(some))
+    loader_of(writing).after(writing, table, loader_of(reading).sequence(reading, table))
+    every = sa.select(*in_order(table.columns))
+    read, written = read_digest(reading, every), read_digest(writing, every)
+    if read != written:
+        raise ProofFailed(f"{table.name}: {read.rows} rows ({read}) were read and {written.rows} ({written}) written")
+    progress.finish(table.name, "done")
+    return Checksum(table.name, read.rows, str(read))
+
+
+def _remove(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        with suppress(FileNotFoundError):
+            path.with_name(path.name + suffix).unlink()
