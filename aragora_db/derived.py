@@ -114,7 +114,9 @@ def _fill(session: Session, model: type[Base], follower: _Follower) -> int:
     return filled
 
 
-def missing(session: Session, model: type[Base], *, everything: bool = False) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+def missing(
+    session: Session, model: type[Base], *, everything: bool = False
+) -> Iterator[tuple[int, list[dict[str, Any]]]]:
     """The rows that are missing beside a model's, a slice of owners at a time: how many owners, and their rows.
 
     Args:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from aragora_db import __version__
-from aragora_db.cli import render
+from aragora_db.cli import render, transfer
 from aragora_db.cli.demo import demo
 from aragora_db.cli.output import print_json, show_progress, stderr, stdout
 from aragora_db.config import Settings
@@ -149,4 +149,5 @@ def revision(
     stderr.print("next: fill it in, aragora-db migrate, aragora-db check", highlight=False)
 
 
+transfer.register(app, _settings)
 app.command()(demo)

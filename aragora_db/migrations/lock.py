@@ -55,9 +55,7 @@ _SETTLE = "SET LOCAL idle_in_transaction_session_timeout = 0"
 
 
 @contextmanager
-def advisory_lock(
-    engine: Engine, timeout: float, lock: Lock | None = None
-) -> Generator[Callable[[], None]]:
+def advisory_lock(engine: Engine, timeout: float, lock: Lock | None = None) -> Generator[Callable[[], None]]:
     """Hold PostgreSQL's advisory lock in a transaction of its own.
 
     A lock of the session would stay behind in a transaction pooler; one of a transaction is pinned to its server

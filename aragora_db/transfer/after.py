@@ -15,6 +15,7 @@ from aragora_db.transfer.target.staging import loader_of
 
 __all__ = ["follow_up"]
 
+
 def follow_up(engine: Engine, carried: Collection[str]) -> None:
     """Compute again what depends on tables that were carried; a transaction each."""
     for model, table in derived.followers().items():

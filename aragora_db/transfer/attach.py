@@ -118,4 +118,3 @@ class _Parked:
         self.block = Block(len(rows), {table: translated})
         self.digests = {table: Digest()}
         self.digests[table].add(translated.lines)
-

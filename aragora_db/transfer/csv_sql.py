@@ -99,4 +99,3 @@ _FLOATS = (
     f" SELECT group_concat(printf('%!.20g', CASE s WHEN 1 THEN -1.0 ELSE 1.0 END * m * {_UP} / {_DOWN})) FROM part)"
     " || '}'"
 )
-

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -66,11 +65,13 @@ def export_file(database: Database, path: Path, progress: Progress | None = None
             patient_engine(copy, "export") as target,
         ):
             copy.migrate()
-            snapshot = source.execution_options(isolation_level=_SNAPSHOT[source.dialect.name], postgresql_readonly=True)
+            snapshot = source.execution_options(
+                isolation_level=_SNAPSHOT[source.dialect.name], postgresql_readonly=True
+            )
             with snapshot.connect() as reading, _without_journal(target.connect()) as writing:
                 tables = [_copied(reading, writing, table, progress or Silent()) for table in exported_tables()]
                 writing.commit()
-        os.replace(unfinished, path)
+        unfinished.replace(path)
     except OSError as error:
         raise TransferError(f"{path} cannot be written: {error.strerror}") from error
     finally:

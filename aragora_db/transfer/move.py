@@ -133,9 +133,7 @@ class Move:
             report.noted = 0
             return False
         savepoint.commit()
-        report.checksums = prove_whole(
-            connection, [(table, columns[table.name]) for table in tables], stream.digests
-        )
+        report.checksums = prove_whole(connection, [(table, columns[table.name]) for table in tables], stream.digests)
         report.carried = stream.digests[shape.target].rows
         for table in tables:
             loader_of(connection).after(connection, table, job.source.sequence if table.name == shape.target else 0)
@@ -143,9 +141,7 @@ class Move:
 
     # -- beside rows that are there -----------------------------------------------------------------------------------
 
-    def _staged(
-        self, connection: Connection, job: Job, shape: Shape, report: TableReport, refusals: Refusals
-    ) -> None:
+    def _staged(self, connection: Connection, job: Job, shape: Shape, report: TableReport, refusals: Refusals) -> None:
         loader = loader_of(connection)
         stream = Stream(job.snapshot, job.source, shape, self._zone[1], as_values=loader.takes_values)
         main, *parts = stage(connection, shape, stream, self._there)
@@ -210,9 +206,7 @@ class Move:
             elif verdict in merge.MERGED:
                 report.merged += rows
 
-    def _leave(
-        self, connection: Connection, job: Job, main: Staged, report: TableReport, refusals: Refusals
-    ) -> None:
+    def _leave(self, connection: Connection, job: Job, main: Staged, report: TableReport, refusals: Refusals) -> None:
         """Park what cannot be carried now, or refuse it."""
         park_orphans = self._options.orphans == "park"
 

@@ -98,7 +98,11 @@ class Report:
     @property
     def good(self) -> bool:
         """Whether everything was carried: nothing left, failed, rejected, and no row without its parent."""
-        return self.foreign_keys is not False and not self.left and all(table.proven and not table.rejected for table in self.tables)
+        return (
+            self.foreign_keys is not False
+            and not self.left
+            and all(table.proven and not table.rejected for table in self.tables)
+        )
 
     @property
     def nothing_to_do(self) -> bool:
@@ -145,7 +149,13 @@ class Report:
         yield from _table(
             ["file", "table", "target", *_COUNTS, "checksum (source = target)"],
             [
-                [each.source_file, each.table, each.target, *(str(getattr(each, name)) for name in _COUNTS), _sums(each)]
+                [
+                    each.source_file,
+                    each.table,
+                    each.target,
+                    *(str(getattr(each, name)) for name in _COUNTS),
+                    _sums(each),
+                ]
                 for each in self.tables
             ]
             + [["", "all", "", *(str(self.total(name)) for name in _COUNTS), ""]],
@@ -176,7 +186,9 @@ class Report:
 def _sums(table: TableReport) -> str:
     if table.failed:
         return "failed"
-    shown = [each.checksum if len(table.checksums) == 1 else f"{each.table} {each.checksum}" for each in table.checksums]
+    shown = [
+        each.checksum if len(table.checksums) == 1 else f"{each.table} {each.checksum}" for each in table.checksums
+    ]
     return ", ".join(shown) or "-"
 
 

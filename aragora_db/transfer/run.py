@@ -16,7 +16,14 @@ from sqlalchemy import Connection, Engine
 from aragora_db.database import Database
 from aragora_db.engine import Target
 from aragora_db.engine.retry import ATTEMPTS, delay
-from aragora_db.errors import AragoraDBError, CommitUnknown, DatabaseUnavailable, LockTimeout, TransferError, TransferLocked
+from aragora_db.errors import (
+    AragoraDBError,
+    CommitUnknown,
+    DatabaseUnavailable,
+    LockTimeout,
+    TransferError,
+    TransferLocked,
+)
 from aragora_db.migrations.lock import Lock, advisory_lock
 from aragora_db.migrations.state import Verdict
 from aragora_db.migrations.upgrade import inspect_state
@@ -24,7 +31,7 @@ from aragora_db.models import Base
 from aragora_db.transfer import archive
 from aragora_db.transfer.after import follow_up
 from aragora_db.transfer.attach import attach, waiting
-from aragora_db.transfer.move import Job, Move, Stopped
+from aragora_db.transfer.move import Job, Move
 from aragora_db.transfer.options import Options, Progress, Silent, zone
 from aragora_db.transfer.patient import patient_engine
 from aragora_db.transfer.plan import chosen_files, in_order, jobs_of, open_all
@@ -69,7 +76,9 @@ def import_folder(database: Database | None, options: Options, progress: Progres
     target = None if database is None else Target.of(database.settings)
     files, report.left = chosen_files(options.source_dir, options.databases, target.file if target else None)
     if not files and not report.left:
-        raise TransferError(f"there is no SQLite database in {options.source_dir}; name another folder: --source-dir DIR")
+        raise TransferError(
+            f"there is no SQLite database in {options.source_dir}; name another folder: --source-dir DIR"
+        )
     with ExitStack() as stack:
         snapshots = open_all(files, report.left, stack)
         jobs: list[Job] = []

@@ -28,8 +28,8 @@ _legacy: Any = LegacyRow.__table__
 def verify(connection: Connection, job: Job, local: tzinfo, options: Options, progress: Progress) -> TableReport:
     """Look up every row of a table, in a transaction that the caller rolls back.
 
-    A row counts as carried when it is there as it was read, as merged when it was changed since, as parked when it is in
-    ``legacy_rows``, as rejected when no column could hold it. The table fails when others are left.
+    A row counts as carried when it is there as it was read, as merged when it was changed since, as parked when it is
+    in ``legacy_rows``, as rejected when no column could hold it. The table fails when others are left.
 
     Raises:
         Stopped: the import is to end.
@@ -134,9 +134,7 @@ def _is_parked(connection: Connection, job: Job, row: Any) -> bool:
     return bool(connection.scalar(sa.select(sa.exists().where(_legacy.c.fingerprint == mark))))
 
 
-def _count_parked(
-    connection: Connection, job: Job, report: TableReport, options: Options, progress: Progress
-) -> None:
+def _count_parked(connection: Connection, job: Job, report: TableReport, options: Options, progress: Progress) -> None:
     for rows in job.snapshot.chunks(job.source):
         if options.stop.is_set():
             raise Stopped

@@ -49,7 +49,7 @@ def _double(name: str, _column: sa.Column[Any], _local: tzinfo) -> tuple[str, st
 
 
 def _blob(name: str, _column: sa.Column[Any], _local: tzinfo) -> tuple[str, str]:
-    return f"iif({name} IS NULL, NULL, '\\x' || lower(hex({name})))",  f"typeof({name}) = 'blob'"
+    return f"iif({name} IS NULL, NULL, '\\x' || lower(hex({name})))", f"typeof({name}) = 'blob'"
 
 
 def _json(_name: str, _column: sa.Column[Any], _local: tzinfo) -> tuple[str, str]:

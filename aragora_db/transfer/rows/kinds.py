@@ -22,8 +22,8 @@ from sqlalchemy.dialects import postgresql
 
 from aragora_db import types
 from aragora_db.errors import InvalidValue
-from aragora_db.transfer.source.snapshot import BrokenText
 from aragora_db.transfer.rows.times import instant
+from aragora_db.transfer.source.snapshot import BrokenText
 from aragora_db.vectors import Vector
 
 __all__ = ["Refused", "copy_line", "copy_text", "float_text", "from_sqlite", "jsonb_text"]
@@ -32,7 +32,7 @@ _POSTGRESQL = postgresql.dialect()
 _EXACT = 2**53  # from here on doubles leave whole numbers out
 
 
-class Refused(Exception):  # noqa: N818 -- no error of ours: a row's fate, caught by whoever asked
+class Refused(Exception):
     """A value, or a row, that has no place in our tables.
 
     Attributes:
@@ -54,7 +54,8 @@ def from_sqlite(value: Any, column: sa.Column[Any], local: tzinfo) -> Any:
         local: the time zone of naive timestamps.
 
     Returns:
-        What the column's type takes; for NULL in a counter, a flag or a JSON column that must have a value, its default.
+        What the column's type takes; for NULL in a counter, a flag or a JSON column that must have a value, its
+        default.
 
     Raises:
         Refused: the column cannot hold it.
@@ -160,9 +161,7 @@ _PREPARE: dict[type, Callable[[Any, tzinfo], Any]] = {
 
 # -- COPY's text ------------------------------------------------------------------------------------------------------
 
-_ESCAPES = str.maketrans(
-    {"\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"}
-)
+_ESCAPES = str.maketrans({"\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"})
 
 
 def copy_line(values: Any, columns: Any) -> bytes:
@@ -170,7 +169,7 @@ def copy_line(values: Any, columns: Any) -> bytes:
     return "\t".join(copy_text(value, column) for value, column in zip(values, columns, strict=True)).encode()
 
 
-def copy_text(value: Any, column: sa.Column[Any]) -> str:
+def copy_text(value: Any, column: sa.Column[Any]) -> str:  # noqa: PLR0911 -- one for each kind
     r"""One translated value as COPY writes it; None is ``\N``."""
     if value is None:
         return r"\N"
@@ -226,5 +225,3 @@ def jsonb_text(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(map(jsonb_text, cast("list[Any]", value))) + "]"
     return str(value)
-
-

@@ -63,8 +63,7 @@ _NO_DATABASE = "no SQLite database: it does not begin with SQLite's header"
 def _belongs_to_another(path: Path) -> bool:
     """Whether this is the WAL, the index or the journal of a database beside it."""
     return any(
-        path.name.endswith(suffix) and path.with_name(path.name.removesuffix(suffix)).exists()
-        for suffix in _SIDE_FILES
+        path.name.endswith(suffix) and path.with_name(path.name.removesuffix(suffix)).exists() for suffix in _SIDE_FILES
     )
 
 

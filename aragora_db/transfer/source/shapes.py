@@ -138,7 +138,9 @@ def _needed(table: sa.Table) -> frozenset[str]:
     return frozenset(
         column.name
         for column in table.columns
-        if not column.nullable and column.server_default is None and column.identity is None
+        if not column.nullable
+        and column.server_default is None
+        and column.identity is None
         and column.name not in _MADE_UP
     )
 

@@ -88,7 +88,9 @@ class Snapshot:
         return found
 
     def _table(self, name: str, without_rowid: bool, sequence: Any) -> SourceTable:
-        described = list(self._connection.execute("SELECT name, pk FROM pragma_table_xinfo(?) WHERE hidden <> 1", (name,)))
+        described = list(
+            self._connection.execute("SELECT name, pk FROM pragma_table_xinfo(?) WHERE hidden <> 1", (name,))
+        )
         columns = tuple(column for column, _ in described)
         key = tuple(column for column, place in sorted(described, key=lambda each: each[1]) if place)
         lower = {column.lower() for column in columns}
@@ -118,7 +120,7 @@ class Snapshot:
             while len(rows) < _ROWS and size < _BYTES and (some := list(islice(cursor, 250))):
                 rows += some
                 size += sum(len(row[1] or "") for row in some)
-            cursor.close(True)
+            cursor.close(force=True)
             return rows
 
     def chunks(self, table: SourceTable) -> Iterator[list[tuple[Any, ...]]]:
@@ -207,7 +209,7 @@ def opened(file: SourceFile) -> Iterator[Snapshot]:
     try:
         yield Snapshot(file, connection, fingerprint)
     finally:
-        connection.close(True)
+        connection.close(force=True)
         _tidy(missing, sides[1])
 
 
@@ -244,9 +246,11 @@ def _begin(uri: str) -> apsw.Connection:
     connection = apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
     try:
         connection.set_busy_timeout(_BUSY_TIMEOUT_MS)
-        connection.execute("PRAGMA query_only = ON; PRAGMA trusted_schema = OFF; BEGIN; SELECT count(*) FROM sqlite_schema")
+        connection.execute(
+            "PRAGMA query_only = ON; PRAGMA trusted_schema = OFF; BEGIN; SELECT count(*) FROM sqlite_schema"
+        )
     except apsw.Error:
-        connection.close(True)
+        connection.close(force=True)
         raise
     return connection
 

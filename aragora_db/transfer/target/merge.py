@@ -157,7 +157,9 @@ def _say(connection: Connection, staged: Staged, verdict: str, *where: Any, **va
 def _find_orphans(connection: Connection, main: Staged, others: Lookup, parked: Any) -> None:
     """A row whose parent is neither there nor comes with it; and so on, for rows that are each other's parents."""
     for constraint in main.target.foreign_key_constraints:
-        pairs = [(main.staging.c[e.parent.name], e.column) for e in constraint.elements if e.parent.name in main.columns]
+        pairs = [
+            (main.staging.c[e.parent.name], e.column) for e in constraint.elements if e.parent.name in main.columns
+        ]
         if not pairs:
             continue
         referred = others[constraint.referred_table.name]
@@ -229,7 +231,13 @@ def _meet_by_content(connection: Connection, main: Staged) -> None:
             meets = [there.c[name] == staging.c[name] for name in unique]
             stored = sa.select(there.c[serial]).where(*meets).scalar_subquery()
             _say(connection, main, "older", sa.exists().where(*meets, there.c[clock] > staging.c[clock]))
-            _say(connection, main, "newer", sa.exists().where(*meets, there.c[clock] < staging.c[clock]), target_id=stored)
+            _say(
+                connection,
+                main,
+                "newer",
+                sa.exists().where(*meets, there.c[clock] < staging.c[clock]),
+                target_id=stored,
+            )
         _say(connection, main, "conflict", _is_taken(main, unique))
     if serial in main.columns:
         taken = "conflict" if main.keeps_numbers else "renumbered"

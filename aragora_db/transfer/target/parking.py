@@ -57,7 +57,7 @@ def from_json(value: Any) -> Any:
 
 
 def row_key(table: SourceTable, row: Sequence[Any]) -> str:
-    """What tells a source row from the others of its table: its primary key, else its number. `row` begins with that."""
+    """What tells a source row (its number first) from the others of its table: its primary key, else its number."""
     values = dict(zip(table.columns, row[1:], strict=True))
     key = [as_json(values[name]) for name in table.key]
     if not key or None in key:
@@ -212,5 +212,3 @@ def _bytes(value: Any) -> str | None:
     else:
         raw = (value if isinstance(value, str) else repr(value)).encode("utf-8", "surrogatepass")
     return base64.b64encode(raw).decode()
-
-

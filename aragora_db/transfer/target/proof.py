@@ -57,8 +57,8 @@ def prove_staged(
 ) -> list[Checksum]:
     """Rows that met others: those that are to be in the target now, there and as they were read.
 
-    The staged rows are held against what was read first; so what is taken from their checksum, because it was parked
-    or is older than what is there, was read as well.
+    The staged rows are held against what was read first; so what is taken from their checksum, because it was
+    parked or is older than what is there, was read as well.
 
     Raises:
         ProofFailed: they differ.

@@ -65,7 +65,6 @@ class Loader(Protocol):
         """Move the table's sequence past `sequence` and its highest number, and tell the planner about its rows."""
         ...
 
-
     def sequence(self, connection: Connection, table: sa.Table) -> int:
         """The highest number that the table's sequence gave out; 0 without one."""
         ...

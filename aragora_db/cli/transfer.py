@@ -1,0 +1,281 @@
+"""``aragora-db import`` and ``aragora-db export``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from aragora_db.cli.output import print_json, stderr, stdout
+from aragora_db.config import Settings
+from aragora_db.database import Database
+from aragora_db.errors import ConfigurationError, UsageError
+
+if TYPE_CHECKING:
+    from aragora_db.transfer import Export, Report, TableReport
+
+__all__ = ["register"]
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, and nothing else there.")]
+
+_NEEDED = ("apsw", "orjson", "tzlocal", "xxhash")
+
+
+def register(app: typer.Typer, settings: Callable[[], Settings]) -> None:
+    """Add the commands to the program; `settings` reads the environment as the others do."""
+
+    @app.command("import")
+    def import_(
+        source_dir: Annotated[
+            Path | None,
+            typer.Option(
+                help="The folder with Aragora's files; subfolders count.  [default: ARAGORA_DATA_DIR, .nomic]"
+            ),
+        ] = None,
+        target_url: Annotated[
+            str | None, typer.Option(metavar="URL", help="Where to; the environment's database by default.")
+        ] = None,
+        database: Annotated[
+            list[str] | None, typer.Option(metavar="NAME", help="Only this file, such as debates; may be repeated.")
+        ] = None,
+        dry_run: Annotated[
+            bool, typer.Option("--dry-run", help="Do all of it with real figures, and change nothing.")
+        ] = False,
+        verify_only: Annotated[
+            bool, typer.Option("--verify-only", help="Look up every row of an earlier import, and change nothing.")
+        ] = False,
+        strict: Annotated[
+            bool, typer.Option("--strict", help="Import nothing at all when a row would be rejected.")
+        ] = False,
+        orphans: Annotated[
+            str,
+            typer.Option(
+                metavar="park|reject", help="Rows without a parent: keep them until it comes, or reject them."
+            ),
+        ] = "park",
+        source_timezone: Annotated[
+            str | None,
+            typer.Option(metavar="ZONE", help="Whose local time naive timestamps are.  [default: this machine's]"),
+        ] = None,
+        archive: Annotated[
+            Path | None, typer.Option(metavar="DIR", help="Move files here once they are proven to be in the database.")
+        ] = None,
+        jobs: Annotated[int, typer.Option(min=1, max=32, help="Tables written at the same time.")] = 2,
+        json: Json = False,
+    ) -> int:
+        """Import Aragora's SQLite files: nothing lost, proven row by row, to be stopped and started again at any time.
+
+        Tables are told by their columns, whatever a file is called. What has no place goes whole into legacy_rows; rows
+        that no column could hold are written to aragora-import-TIME.rejects.jsonl with their reason and their bytes.
+        Files that were imported already are skipped. Exit code 1: something was left, the report says what and why.
+        """
+        _check_extra()
+        from aragora_db.transfer import Options, import_folder  # noqa: PLC0415 -- imports apsw and the models
+
+        if orphans not in {"park", "reject"}:
+            raise UsageError(f"--orphans takes park or reject, not {orphans}")
+        if dry_run and (archive or verify_only):
+            raise UsageError("--dry-run changes nothing: leave --archive and --verify-only out")
+        read = settings()
+        options = Options(
+            source_dir or read.data_dir,
+            tuple(database or ()),
+            source_timezone,
+            "park" if orphans == "park" else "reject",
+            strict,
+            dry_run,
+            verify_only,
+            jobs,
+            archive,
+        )
+        target = Settings.explicit(**_named(read), database_url=target_url) if target_url else read
+        with _shown_progress() as progress:
+            if dry_run and target_url is None and not _names_a_database(read):
+                report = import_folder(None, options, progress)
+            else:
+                with closing(Database(target)) as opened:
+                    report = import_folder(opened, options, progress)
+        if json:
+            print_json(report.as_dict())
+        else:
+            stdout.print(_summary(report), soft_wrap=False)
+        return 0 if report.good else 1
+
+    @app.command("export")
+    def export(
+        tables: Annotated[
+            list[str] | None, typer.Argument(metavar="[TABLE]...", help="With --csv-sql: only these.")
+        ] = None,
+        to: Annotated[
+            Path | None, typer.Option(metavar="FILE.db", help="A new SQLite file with everything in it.")
+        ] = None,
+        csv_sql: Annotated[
+            bool, typer.Option("--csv-sql", help="Print SQL for sqlite3 that writes CSV for psql's \\copy, exactly.")
+        ] = False,
+        json: Json = False,
+    ) -> None:
+        """Write the database into one SQLite file of the same schema, proven like an import; or print SQL for CSV.
+
+        aragora-db export --to backup.db        # read in one snapshot; the file appears when it is complete
+
+        aragora-db export --csv-sql | sqlite3 .nomic/aragora.db     # a CSV file for each table, without this program
+        """
+        if (to is None) == (not csv_sql) or (tables and to is not None) or (json and csv_sql):
+            raise UsageError("say either --to FILE.db, or --csv-sql and perhaps names of tables")
+        _check_extra()
+        from aragora_db import transfer  # noqa: PLC0415 -- imports apsw and the models
+
+        if to is None:
+            print("\n".join(transfer.csv_script(tables or ())))  # noqa: T201 -- Rich would wrap it
+            return
+        with _shown_progress() as progress, closing(Database(settings())) as opened:
+            written = transfer.export_file(opened, to, progress)
+        if json:
+            print_json(_exported(written))
+        else:
+            rows = sum(table.rows for table in written.tables)
+            stdout.print(
+                f"{written.file}: {rows} rows of {len(written.tables)} tables, each with the same checksum "
+                "on both sides",
+                highlight=False,
+                soft_wrap=True,
+            )
+
+
+def _check_extra() -> None:
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
+        raise ConfigurationError(f"this needs {', '.join(missing)}: pip install 'aragora_db[import]'")
+
+
+def _named(settings: Settings) -> dict[str, Any]:
+    """What the environment says beside the database, for another database."""
+    other = {"postgres_dsn", "database_url", "backend"}
+    given = settings.model_fields_set - other - {name for name in settings.model_fields_set if name.startswith("pg_")}
+    return {name: getattr(settings, name) for name in given}
+
+
+def _names_a_database(settings: Settings) -> bool:
+    return bool(settings.model_fields_set & {"postgres_dsn", "database_url", "pg_host", "backend"})
+
+
+# -- progress ---------------------------------------------------------------------------------------------------------
+
+
+class _Speed(ProgressColumn):
+    """Rows per second."""
+
+    def render(self, task: Task) -> Text:
+        """The speed of late, or over all when it is done."""
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:,.0f} rows/s", style="progress.data.speed")
+
+
+class _Bars:
+    """A bar for each table that is under way; those that are done leave one line."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tasks: dict[str, Any] = {}
+
+    def start(self, name: str, rows: int) -> None:
+        """A bar."""
+        self._tasks[name] = self._progress.add_task(escape(name), total=rows or None)
+
+    def advance(self, name: str, rows: int) -> None:
+        """Further."""
+        self._progress.advance(self._tasks[name], rows)
+
+    def finish(self, name: str, outcome: str) -> None:
+        """Make room for the next."""
+        self._progress.remove_task(self._tasks.pop(name))
+        if outcome == "failed":
+            self._progress.console.print(f"{escape(name)}: failed", style="red")
+
+
+@contextmanager
+def _shown_progress() -> Iterator[_Bars]:
+    """Progress on a terminal's stderr; quiet elsewhere."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f} of {task.total:,.0f}"),
+        _Speed(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
+        yield _Bars(progress)
+
+
+# -- reports ----------------------------------------------------------------------------------------------------------
+
+
+def _summary(report: Report) -> RenderableType:
+    """The tables that had rows, what became of them, and everything that was left."""
+    title = f"{report.mode}: {report.source_dir} -> {report.target or 'no database'}"
+    facts = Text.assemble((title, "bold"), f"\nnaive timestamps are local times of {report.timezone}")
+    table = Table("file", "table", "target", *_COUNTS, "checksum", box=None, pad_edge=False)
+    for column in table.columns[3:8]:
+        column.justify = "right"
+    for each in report.tables:
+        if each.rows or each.failed:
+            table.add_row(*_cells(each))
+    table.add_row("", Text("all", style="bold"), "", *(f"{report.total(name):,}" for name in _COUNTS), "")
+    parts: list[RenderableType] = [facts, table]
+    parts += [Text(f"not read: {file.name}: {file.reason}", style="red") for file in report.left]
+    for each in report.tables:
+        if each.failed:
+            parts.append(Text(f"failed: {each.source_file}, {each.table}: {each.failed}", style="red"))
+        parts += [
+            Text(f"{each.source_file}, {each.table}: {count:,} {reason}", style="yellow")
+            for reason, count in sorted(each.reasons.items())
+        ]
+    parts += [Text(f"attached: {rows:,} rows of {name} found their parents") for name, rows in report.attached.items()]
+    if report.foreign_keys is False:
+        parts.append(Text("foreign keys: some rows are without their parents", style="red"))
+    if report.archived:
+        parts.append(Text(f"archived: {', '.join(report.archived)}"))
+    if report.rejects_file:
+        parts.append(Text(f"rejected rows: {report.rejects_file}", style="yellow"))
+    parts += [Text(note) for note in report.notes]
+    parts.append(_verdict(report))
+    return Group(*parts)
+
+
+_COUNTS = ("rows", "carried", "merged", "rejected", "parked")
+
+
+def _cells(each: TableReport) -> list[str | Text]:
+    counts: list[str | Text] = [f"{getattr(each, name):,}" for name in _COUNTS]
+    if each.failed:
+        return [escape(each.source_file), escape(each.table), each.target, *counts, Text("failed", style="red")]
+    done = "earlier" if each.already else ", ".join(checksum.checksum for checksum in each.checksums)
+    return [escape(each.source_file), escape(each.table), each.target, *counts, Text(done, style="dim")]
+
+
+def _verdict(report: Report) -> Text:
+    if not report.good:
+        return Text(f"something was left ({report.seconds:.1f} s)", style="bold red")
+    if report.nothing_to_do:
+        return Text("nothing to do: everything was imported before", style="green")
+    if report.target is None or report.mode == "validation only":
+        return Text(f"every row can be carried ({report.seconds:.1f} s); nothing was written", style="green")
+    done = "every row would be accounted for" if report.mode == "dry run" else "every row is accounted for"
+    return Text(f"{done} ({report.seconds:.1f} s)", style="green")
+
+
+def _exported(written: Export) -> dict[str, Any]:
+    return {
+        "version": 1,
+        "file": str(written.file),
+        "tables": [{"table": table.table, "rows": table.rows, "checksum": table.checksum} for table in written.tables],
+    }
