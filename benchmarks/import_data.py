@@ -22,8 +22,9 @@ _MATCHES = """CREATE TABLE matches (id INTEGER PRIMARY KEY AUTOINCREMENT, debate
     CREATE INDEX idx_matches_created ON matches(created_at);
     CREATE INDEX idx_matches_domain ON matches(domain);
     CREATE INDEX idx_matches_winner ON matches(winner);"""
-_MEMORIES = """CREATE TABLE continuum_memory (id TEXT PRIMARY KEY, tier TEXT NOT NULL DEFAULT 'slow', content TEXT NOT NULL,
-    importance REAL DEFAULT 0.5, surprise_score REAL DEFAULT 0.0, consolidation_score REAL DEFAULT 0.0,
+_MEMORIES = """CREATE TABLE continuum_memory (id TEXT PRIMARY KEY, tier TEXT NOT NULL DEFAULT 'slow',
+    content TEXT NOT NULL, importance REAL DEFAULT 0.5, surprise_score REAL DEFAULT 0.0,
+    consolidation_score REAL DEFAULT 0.0,
     update_count INTEGER DEFAULT 0, success_count INTEGER DEFAULT 0, failure_count INTEGER DEFAULT 0,
     semantic_centroid BLOB, last_promotion_at TEXT, created_at TEXT DEFAULT CURRENT_TIMESTAMP,
     updated_at TEXT DEFAULT CURRENT_TIMESTAMP, metadata TEXT DEFAULT '{}', expires_at TEXT,
@@ -57,7 +58,7 @@ def write_matches(path: Path, count: int) -> None:
             yield (
                 *(number, f"debate-{number:07d}-{chance.getrandbits(32):08x}", names[0], json.dumps(names)),
                 *(chance.choice(DOMAINS), json.dumps(scores), json.dumps(changes)),
-                f"2026-{1 + number % 9:02d}-{1 + number % 28:02d} {number % 24:02d}:{number % 60:02d}:{number % 59:02d}",
+                f"2026-{1 + number % 9:02d}-{1 + number % 28:02d} {number % 24:02d}:{number % 60:02d}:11",
             )
 
     _write(path, _MATCHES, "matches", 8, rows())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -203,7 +203,7 @@ class _Bars:
 
 
 @contextmanager
-def _shown_progress() -> Iterator[_Bars]:
+def _shown_progress() -> Generator[_Bars]:
     """Progress on a terminal's stderr; quiet elsewhere."""
     columns = (
         TextColumn("{task.description}"),

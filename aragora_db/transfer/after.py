@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 import sqlalchemy as sa
 from sqlalchemy import Engine
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from aragora_db import derived
 from aragora_db.models import Base, EloHeadToHead, EloMatch, EloMatchParticipant
@@ -42,7 +42,7 @@ def _index_words(session: Session, model: type[Base], table: sa.Table) -> None:
 
 def _count_meetings(session: Session) -> None:
     """Who met whom, and who of them won, from all matches."""
-    one, other = sa.orm.aliased(EloMatchParticipant), sa.orm.aliased(EloMatchParticipant)
+    one, other = aliased(EloMatchParticipant), aliased(EloMatchParticipant)
     winner = EloMatch.winner
     counted = (
         sa.select(

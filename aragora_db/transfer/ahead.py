@@ -15,9 +15,46 @@ T = TypeVar("T")
 _DEPTH = 2  # blocks; reading and writing overlap, and memory stays bounded
 
 
-class _End(Generic[T]):
+class _End:
     def __init__(self, error: BaseException | None) -> None:
         self.error = error
+
+
+class _Ahead(Generic[T]):
+    def __init__(self, items: Iterable[T]) -> None:
+        self._items = items
+        self._waiting: queue.Queue[T | _End] = queue.Queue(_DEPTH)
+        self.stopped = threading.Event()
+        self.thread = threading.Thread(target=self._produce, daemon=True, name="aragora-import-reader")
+
+    def _produce(self) -> None:
+        error: BaseException | None = None
+        try:
+            for item in self._items:
+                if not self._put(item):
+                    return
+        except BaseException as problem:  # noqa: BLE001 -- raised in the other thread
+            error = problem
+        self._put(_End(error))
+
+    def _put(self, item: T | _End) -> bool:
+        while not self.stopped.is_set():
+            try:
+                self._waiting.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def take(self) -> Generator[T]:
+        """The items, as they come."""
+        while True:
+            item = self._waiting.get()
+            if isinstance(item, _End):
+                if item.error is not None:
+                    raise item.error
+                return
+            yield item
 
 
 @contextmanager
@@ -26,41 +63,10 @@ def ahead(items: Iterable[T]) -> Generator[Iterable[T]]:
 
     An error of the iterable is raised where its item would have come.
     """
-    waiting: queue.Queue[T | _End[T]] = queue.Queue(_DEPTH)
-    stopped = threading.Event()
-
-    def put(item: T | _End[T]) -> bool:
-        while not stopped.is_set():
-            try:
-                waiting.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-            return True
-        return False
-
-    def produce() -> None:
-        error: BaseException | None = None
-        try:
-            for item in items:
-                if not put(item):
-                    return
-        except BaseException as problem:  # noqa: BLE001 -- raised in the other thread
-            error = problem
-        put(_End(error))
-
-    def take() -> Generator[T]:
-        while True:
-            item = waiting.get()
-            if isinstance(item, _End):
-                if item.error is not None:
-                    raise item.error
-                return
-            yield item
-
-    thread = threading.Thread(target=produce, daemon=True, name="aragora-import-reader")
-    thread.start()
+    running = _Ahead(items)
+    running.thread.start()
     try:
-        yield take()
+        yield running.take()
     finally:
-        stopped.set()
-        thread.join()
+        running.stopped.set()
+        running.thread.join()

@@ -9,7 +9,6 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from aragora_db.models import Base, ImportedTable, LegacyRow
-from aragora_db.transfer.move import stage
 from aragora_db.transfer.options import zone
 from aragora_db.transfer.rows.digest import Digest
 from aragora_db.transfer.rows.kinds import Refused, copy_line
@@ -20,6 +19,7 @@ from aragora_db.transfer.source.snapshot import SourceTable
 from aragora_db.transfer.target import merge
 from aragora_db.transfer.target.parking import from_json
 from aragora_db.transfer.target.proof import prove_staged
+from aragora_db.transfer.target.staged import stage
 from aragora_db.transfer.target.staging import loader_of
 
 __all__ = ["attach", "waiting"]
@@ -84,7 +84,7 @@ def _attach(connection: Connection, source: SourceTable, rows: Sequence[Any], lo
     if shape is None or shape.parts:
         return 0
     stream = _Parked(Translator(source, shape, local), rows)
-    (main,) = stage(connection, shape, stream, lambda table: table)  # type: ignore[arg-type]
+    (main,) = stage(connection, shape, stream, lambda table: table)
     loader = loader_of(connection)
     loader.load(connection, {shape.target: main.staging}, stream.block)
     loader.settle(connection, main.target, main.staging)

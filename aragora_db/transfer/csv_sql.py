@@ -94,8 +94,8 @@ _DOWN = " / ".join(f"(1 << max(0, min(62, 150 - e - {step})))" for step in (0, 6
 _FLOATS = (
     "'{' || (WITH RECURSIVE place(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM place WHERE 4 * i + 8 <= length(BLOB)),"
     f" word(i, w) AS (SELECT i, {_BITS} FROM place),"
-    " part(i, s, e, m) AS (SELECT i, w >> 31, max(1, (w >> 23) & 255), (w & 8388607) + 8388608 * (((w >> 23) & 255) > 0)"
-    " FROM word)"
+    " part(i, s, e, m) AS (SELECT i, w >> 31, max(1, (w >> 23) & 255),"
+    " (w & 8388607) + 8388608 * (((w >> 23) & 255) > 0) FROM word)"
     f" SELECT group_concat(printf('%!.20g', CASE s WHEN 1 THEN -1.0 ELSE 1.0 END * m * {_UP} / {_DOWN})) FROM part)"
     " || '}'"
 )

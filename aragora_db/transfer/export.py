@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,7 +83,7 @@ _SNAPSHOT = {"postgresql": "REPEATABLE READ", "sqlite": "SERIALIZABLE"}
 
 
 @contextmanager
-def _without_journal(connection: Connection) -> Iterator[Connection]:
+def _without_journal(connection: Connection) -> Generator[Connection]:
     """Parents may come after their children within a table; all is checked at the commit."""
     with connection:
         connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Any
@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from aragora_db.errors import ConstraintViolation
-from aragora_db.models import Base, LegacyRow
+from aragora_db.models import Base
 from aragora_db.transfer.ahead import ahead
 from aragora_db.transfer.options import Options, Progress
 from aragora_db.transfer.report import TableReport
@@ -20,17 +20,16 @@ from aragora_db.transfer.rows.stream import Block, Stream
 from aragora_db.transfer.source.shapes import Shape
 from aragora_db.transfer.source.snapshot import Snapshot, SourceTable
 from aragora_db.transfer.target import direct, ledger, merge
-from aragora_db.transfer.target.merge import Lookup, Staged
+from aragora_db.transfer.target.merge import Staged
 from aragora_db.transfer.target.parking import Refusals, Rejects, park
 from aragora_db.transfer.target.proof import prove_staged, prove_whole
-from aragora_db.transfer.target.staging import loader_of, staging_table
+from aragora_db.transfer.target.staged import REASONS, Everywhere, parked_numbers, parked_rows, stage
+from aragora_db.transfer.target.staging import loader_of
 
-__all__ = ["Job", "Move", "Stopped", "orphan_reason", "parked_rows", "stage"]
+__all__ = ["Job", "Move", "Stopped"]
 
 WORTH_DISMANTLING = 20_000
 """Source rows from which on building indexes afterwards is quicker than locking everybody out for it is bad."""
-
-_SLICE = 5_000  # verdicts read at once
 
 
 class Stopped(BaseException):
@@ -150,7 +149,7 @@ class Move:
             loader.load(connection, tables, block)
         for staged in (main, *parts):
             loader.settle(connection, staged.target, staged.staging)
-        merge.judge(connection, main, parts, _Lookup(self._there), self._parked_numbers(report.source_file))
+        merge.judge(connection, main, parts, Everywhere(self._there), parked_numbers(report.source_file))
         self._write(connection, main, parts)
         if self._kept is None:
             report.checksums = prove_staged(connection, main, parts, stream.digests)
@@ -190,14 +189,6 @@ class Move:
         both = sa.union_all(sa.select(table), sa.select(*(kept.c[column.name] for column in table.columns)))
         return both.subquery()
 
-    def _parked_numbers(self, source_file: str) -> Callable[[str], Any]:
-        def parked(table: str) -> Any:
-            return sa.select(LegacyRow.row_key).where(
-                LegacyRow.source_file == source_file, LegacyRow.table_name == table
-            )
-
-        return parked
-
     def _tally(self, connection: Connection, main: Staged, report: TableReport) -> None:
         counted = sa.select(main.staging.c.verdict, sa.func.count()).group_by(main.staging.c.verdict)
         for verdict, rows in connection.execute(counted):
@@ -213,7 +204,7 @@ class Move:
         def rows() -> Iterator[tuple[Sequence[Any], str]]:
             for number, verdict in parked_rows(connection, main.staging):
                 row = job.snapshot.row(job.source, number)
-                reason = _REASONS[verdict](main.target)
+                reason = REASONS[verdict](main.target)
                 if verdict == "orphan" and not park_orphans:
                     refusals.add(row, None, reason)
                     continue
@@ -269,74 +260,3 @@ class Move:
     def _check_stop(self) -> None:
         if self._options.stop.is_set():
             raise Stopped
-
-
-def stage(
-    connection: Connection, shape: Shape, stream: Stream, there: Callable[[sa.Table], sa.FromClause]
-) -> list[Staged]:
-    """Make staging tables for a shape: the main one, then those of its parts."""
-    found: list[Staged] = []
-    for name, columns in stream.columns.items():
-        target = Base.metadata.tables[name]
-        staging = staging_table(target, columns)
-        staging.create(connection)
-        parent = None if name == shape.target else _parent(target, shape.target)
-        names = tuple(column.name for column in columns)
-        keeps = not shape.parts and _is_referred_to_by_number(target)
-        found.append(Staged(target, staging, names, there(target), parent, keeps))
-    return found
-
-
-def parked_rows(connection: Connection, staging: sa.Table) -> Iterator[tuple[int, str]]:
-    """The numbers of source rows that are to be parked, and their verdicts."""
-    which = (
-        sa.select(staging.c.source_key, staging.c.verdict)
-        .where(staging.c.verdict.in_(merge.PARKED))
-        .order_by(staging.c.source_key)
-        .limit(_SLICE)
-    )
-    rows = connection.execute(which).all()
-    while rows:
-        yield from ((number, verdict) for number, verdict in rows)
-        rows = connection.execute(which.where(staging.c.source_key > rows[-1][0])).all()
-
-
-def orphan_reason(target: sa.Table) -> str:
-    """Why a row waits in ``legacy_rows`` for its parent."""
-    parents = sorted({f"{key.parent.name} -> {key.column.table.name}" for key in target.foreign_keys})
-    return f"orphan: the row that it belongs to is not there ({', '.join(parents)})"
-
-
-def _conflict_reason(_target: sa.Table) -> str:
-    return "conflict: another row has its key, and nothing says which of them is right"
-
-
-_REASONS: Mapping[str, Callable[[sa.Table], str]] = {"orphan": orphan_reason, "conflict": _conflict_reason}
-
-
-def _parent(part: sa.Table, main: str) -> str:
-    return next(key.parent.name for key in part.foreign_keys if key.column.table.name == main)
-
-
-def _is_referred_to_by_number(table: sa.Table) -> bool:
-    return any(
-        key.column.table is table and key.column.identity is not None
-        for other in Base.metadata.tables.values()
-        for key in other.foreign_keys
-    )
-
-
-class _Lookup(Lookup):
-    """Where the rows of any table are."""
-
-    def __init__(self, there: Callable[[sa.Table], sa.FromClause]) -> None:
-        self._there = there
-
-    def __getitem__(self, name: str) -> sa.FromClause:
-        return self._there(Base.metadata.tables[name])
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(Base.metadata.tables)
-
-    def __len__(self) -> int:
-        return len(Base.metadata.tables)

@@ -37,7 +37,8 @@ def chosen_files(
     found = [file for file in found if target is None or not _is_same(file.path, target)]
     if not databases:
         return found, left
-    unknown = [name for name in databases if not any(_is_called(file.name, name) for file in (*found, *left))]
+    there_are = [*(file.name for file in found), *(file.name for file in left)]
+    unknown = [name for name in databases if not any(_is_called(path, name) for path in there_are)]
     if unknown:
         there = ", ".join(file.name for file in found) or "no databases at all"
         raise TransferError(f"there is no database called {', '.join(unknown)} in {folder}; there is: {there}")

@@ -46,8 +46,8 @@ class TableReport:
     rejected: int = 0
     parked: int = 0
     noted: int = 0
-    checksums: list[Checksum] = field(default_factory=list)
-    reasons: Counter[str] = field(default_factory=Counter)
+    checksums: list[Checksum] = field(default_factory=list[Checksum])
+    reasons: Counter[str] = field(default_factory=Counter[str])
     seconds: float = 0.0
     already: bool = False
     failed: str | None = None
@@ -87,13 +87,13 @@ class Report:
     timezone: str
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     seconds: float = 0.0
-    tables: list[TableReport] = field(default_factory=list)
-    left: list[LeftFile] = field(default_factory=list)
-    attached: dict[str, int] = field(default_factory=dict)
+    tables: list[TableReport] = field(default_factory=list[TableReport])
+    left: list[LeftFile] = field(default_factory=list[LeftFile])
+    attached: dict[str, int] = field(default_factory=dict[str, int])
     foreign_keys: bool | None = None
     rejects_file: str | None = None
-    archived: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    archived: list[str] = field(default_factory=list[str])
+    notes: list[str] = field(default_factory=list[str])
 
     @property
     def good(self) -> bool:

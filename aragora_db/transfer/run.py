@@ -4,50 +4,30 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import tzinfo
 
-import apsw
-import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
 
 from aragora_db.database import Database
 from aragora_db.engine import Target
 from aragora_db.engine.retry import ATTEMPTS, delay
-from aragora_db.errors import (
-    AragoraDBError,
-    CommitUnknown,
-    DatabaseUnavailable,
-    LockTimeout,
-    TransferError,
-    TransferLocked,
-)
-from aragora_db.migrations.lock import Lock, advisory_lock
-from aragora_db.migrations.state import Verdict
-from aragora_db.migrations.upgrade import inspect_state
-from aragora_db.models import Base
-from aragora_db.transfer import archive
+from aragora_db.errors import TransferError
+from aragora_db.transfer import archive, rehearsal
 from aragora_db.transfer.after import follow_up
 from aragora_db.transfer.attach import attach, waiting
 from aragora_db.transfer.move import Job, Move
 from aragora_db.transfer.options import Options, Progress, Silent, zone
-from aragora_db.transfer.patient import patient_engine
+from aragora_db.transfer.outcome import AGAIN, outcome_of
+from aragora_db.transfer.patient import locked_engine
 from aragora_db.transfer.plan import chosen_files, in_order, jobs_of, open_all
 from aragora_db.transfer.report import Report, TableReport
-from aragora_db.transfer.source.snapshot import reason_of
 from aragora_db.transfer.target.parking import Rejects
 from aragora_db.transfer.target.staging import loader_of
-from aragora_db.transfer.validate import validate
-from aragora_db.transfer.verify import verify
 
 __all__ = ["import_folder"]
-
-_LOCK = Lock("import", "import_ledger", TransferLocked)
-
-# A commit whose outcome is not known may be tried again here: the ledger, written with it, says what became of it.
-_AGAIN = (LockTimeout, DatabaseUnavailable, CommitUnknown)
 
 
 def import_folder(database: Database | None, options: Options, progress: Progress | None = None) -> Report:
@@ -88,28 +68,19 @@ def import_folder(database: Database | None, options: Options, progress: Progres
                 TableReport(snapshot.file.name, table, "-", failed=why) for table, why in snapshot.damaged.items()
             ]
         if options.strict:
-            _refuse_bad_rows(jobs, options, local, report)
+            rehearsal.refuse_bad_rows(jobs, options, local, report)
         if options.dry_run:
-            _dry_run(database, jobs, options, (name, local), progress, report)
+            rehearsal.dry_run(database, jobs, options, (name, local), progress, report)
         elif database is not None and options.verify_only:
-            _verify(database, jobs, options, local, progress, report)
+            rehearsal.verify_only(database, jobs, options, local, progress, report)
         elif database is not None:
             database.ensure_ready()
-            with _engine(database, options) as engine:
+            with locked_engine(database, options.lock_timeout) as engine:
                 _import(engine, jobs, options, (name, local), progress, report)
     report.seconds = time.perf_counter() - started
     if not options.dry_run:
         archive.keep(report, files, options, {each.file.name: each.content_hash for each in snapshots})
     return report
-
-
-@contextmanager
-def _engine(database: Database, options: Options) -> Iterator[Engine]:
-    """An engine under the import's lock."""
-    with patient_engine(database, "import") as engine, ExitStack() as stack:
-        if engine.dialect.supports_sequences:  # SQLite's writers take turns by themselves
-            stack.enter_context(advisory_lock(engine, options.lock_timeout, _LOCK))
-        yield engine
 
 
 def _import(
@@ -123,8 +94,11 @@ def _import(
     rejects = Rejects(options.output_dir)
     move = Move(options, local, rejects, progress)
 
+    def commit(job: Job) -> TableReport:
+        return _committed(engine, lambda connection: move(connection, job))
+
     def run(group: Sequence[Job]) -> list[TableReport]:
-        return [_moved(job, progress, lambda job=job: _committed(engine, lambda c: move(c, job))) for job in group]
+        return [outcome_of(job, progress, commit) for job in group]
 
     with engine.connect() as connection:
         workers = max(1, min(options.jobs, loader_of(connection).connections))
@@ -143,7 +117,7 @@ def _import(
 
 
 @contextmanager
-def _quick_switches() -> Iterator[None]:
+def _quick_switches() -> Generator[None]:
     """Let a thread that wakes up, because the socket takes more, have the interpreter sooner.
 
     A reader that computes keeps it for 5 ms otherwise, at each of the many small writes of a COPY: a fifth of the
@@ -172,28 +146,13 @@ def _side_by_side(
             raise
 
 
-def _moved(job: Job, progress: Progress, work: Callable[[], TableReport]) -> TableReport:
-    """A table's report; what goes wrong with one table does not keep the others."""
-    progress.start(job.name, job.source.rows)
-    try:
-        table = work()
-    except _AGAIN:
-        raise
-    except (AragoraDBError, apsw.Error) as error:
-        reason = reason_of(error) if isinstance(error, apsw.Error) else str(error)
-        target = "legacy_rows" if job.shape is None else job.shape.target
-        table = TableReport(job.snapshot.file.name, job.source.name, target, job.source.rows, failed=reason)
-    progress.finish(job.name, "failed" if table.failed else "already there" if table.already else "done")
-    return table
-
-
 def _committed(engine: Engine, work: Callable[[Connection], TableReport]) -> TableReport:
     """A unit of work in a transaction of its own, again when another one, or the network, was in the way."""
     for attempt in range(1, ATTEMPTS + 1):
         try:
             with engine.begin() as connection:
                 return work(connection)
-        except _AGAIN:
+        except AGAIN:
             if attempt == ATTEMPTS:
                 raise
         time.sleep(delay(attempt))
@@ -220,82 +179,3 @@ def _move_count(report: Report, file: str, table: str, found: int) -> None:
             for reason in [reason for reason in each.reasons if reason.startswith("orphan:")]:
                 each.reasons[reason] -= found
             each.reasons = +each.reasons
-
-
-def _verify(
-    database: Database, jobs: Sequence[Job], options: Options, local: tzinfo, progress: Progress, report: Report
-) -> None:
-    report.mode = "verify"
-    database.ensure_ready()
-    with _engine(database, options) as engine, engine.connect() as connection:
-        for level in in_order(jobs):
-            for group in level:
-                report.tables += [
-                    _moved(job, progress, lambda job=job: verify(connection, job, local, options, progress))
-                    for job in group
-                ]
-        report.foreign_keys = loader_of(connection).foreign_keys_hold(connection)
-        connection.rollback()
-
-
-# -- without writing --------------------------------------------------------------------------------------------------
-
-
-def _refuse_bad_rows(jobs: Sequence[Job], options: Options, local: tzinfo, report: Report) -> None:
-    checked = [validate(job, local, options, Silent()) for job in jobs]
-    bad = [f"{each.source_file}, {each.table}: {each.rejected} rows" for each in checked if each.rejected]
-    bad += [f"{file.name}: {file.reason}" for file in report.left]
-    bad += [f"{each.source_file}, {each.table}: {each.failed}" for each in report.tables if each.failed]
-    if bad:
-        raise TransferError(
-            f"nothing was imported (--strict), because this cannot be carried: {'; '.join(bad)}. See why with --dry-run, "
-            "or leave --strict out to have such rows written to a rejects file"
-        )
-
-
-def _dry_run(
-    database: Database | None,
-    jobs: Sequence[Job],
-    options: Options,
-    local: tuple[str, tzinfo],
-    progress: Progress,
-    report: Report,
-) -> None:
-    reason = "no database was named" if database is None else _has_no_schema(database)
-    if database is None or reason:
-        report.mode = "validation only"
-        report.notes.append(f"{reason}: rows were validated, and not held against rows that are there or their parents")
-        report.tables += [
-            _moved(job, progress, lambda job=job: validate(job, local[1], options, progress))
-            for level in in_order(jobs)
-            for group in level
-            for job in group
-        ]
-        return
-    report.mode = "dry run"
-    database.ensure_ready()
-    with _engine(database, options) as engine, engine.connect() as connection:
-        kept = _kept_tables(connection, jobs)
-        move = Move(options, local, Rejects(None), progress, kept)
-        for level in in_order(jobs):
-            for group in level:
-                report.tables += [_moved(job, progress, lambda job=job: move(connection, job)) for job in group]
-        connection.rollback()
-
-
-def _has_no_schema(database: Database) -> str | None:
-    target = Target.of(database.settings)
-    if target.missing_file or inspect_state(target).verdict is Verdict.EMPTY:
-        return f"{database.dsn.masked} is empty, and a dry run does not prepare it"
-    return None
-
-
-def _kept_tables(connection: Connection, jobs: Sequence[Job]) -> dict[str, sa.Table]:
-    """Temporary tables for what would be in ours by now."""
-    kept: dict[str, sa.Table] = {}
-    for shape in {job.shape.target: job.shape for job in jobs if job.shape is not None}.values():
-        for name in (shape.target, *shape.parts):
-            columns = (sa.Column(each.name, each.type) for each in Base.metadata.tables[name].columns)
-            kept[name] = sa.Table(f"kept_{name}", sa.MetaData(), *columns, prefixes=["TEMPORARY"])
-            kept[name].create(connection)
-    return kept

@@ -11,13 +11,14 @@ from sqlalchemy import Connection
 
 from aragora_db.models import Base, LegacyRow
 from aragora_db.transfer.ahead import ahead
-from aragora_db.transfer.move import Job, Stopped, stage
+from aragora_db.transfer.move import Job, Stopped
 from aragora_db.transfer.options import Options, Progress
 from aragora_db.transfer.report import TableReport
 from aragora_db.transfer.rows.stream import Stream
 from aragora_db.transfer.target import ledger, merge
 from aragora_db.transfer.target.parking import as_json, fingerprint, row_key
 from aragora_db.transfer.target.proof import Checksum, present_digest, read_digest
+from aragora_db.transfer.target.staged import stage
 from aragora_db.transfer.target.staging import loader_of
 
 __all__ = ["verify"]
@@ -102,20 +103,25 @@ def _row_by_row(
         elif verdict in {"older", "newer"}:
             report.merged += rows
             report.reasons["changed since the import"] += rows
-    absent = sa.select(main.staging.c.source_key).where(
-        merge.is_any(main.staging, None, "renumbered", "conflict", "orphan")
-    )
-    for (number,) in connection.execute(absent.order_by(main.staging.c.source_key)).all():
-        if _is_parked(connection, job, job.snapshot.row(job.source, number)):
-            report.parked += 1
-        elif _is_there(connection, main, number):
-            report.merged += 1
-            report.reasons["changed since the import"] += 1
+    _look_for(connection, job, main, report)
     for staged in (main, *parts):
         found = present_digest(connection, main, staged)
         report.checksums.append(Checksum(staged.target.name, found.rows, str(found)))
     for staged in (*parts, main):
         staged.staging.drop(connection)
+
+
+def _look_for(connection: Connection, job: Job, main: merge.Staged, report: TableReport) -> None:
+    """The rows that are not there as they were read: parked, or changed."""
+    staging = main.staging
+    absent = merge.is_any(staging, None, "renumbered", "conflict", "orphan")
+    numbers = connection.scalars(sa.select(staging.c.source_key).where(absent).order_by(staging.c.source_key)).all()
+    for number in numbers:
+        if _is_parked(connection, job, job.snapshot.row(job.source, number)):
+            report.parked += 1
+        elif _is_there(connection, main, number):
+            report.merged += 1
+            report.reasons["changed since the import"] += 1
 
 
 def _is_there(connection: Connection, main: merge.Staged, number: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
+from enum import StrEnum
 from typing import Any, cast
 
 import sqlalchemy as sa
@@ -31,7 +32,8 @@ def _text(name: str, column: sa.Column[Any], _local: tzinfo) -> tuple[str, str]:
 
 
 def _enum(name: str, column: sa.Column[Any], _local: tzinfo) -> tuple[str, str]:
-    members = ", ".join(f"'{member}'" for member in cast("types.EnumText[Any]", column.type).enum_class)
+    kind = cast("types.EnumText[StrEnum]", column.type)
+    members = ", ".join(f"'{member}'" for member in kind.enum_class)
     return name, f"typeof({name}) = 'text' AND {name} IN ({members})"
 
 
@@ -65,8 +67,8 @@ def _instant(name: str, _column: sa.Column[Any], local: tzinfo) -> tuple[str, st
     digits = "[0-9]" * 6
     moved, years = _shifted(name, local)
     lengths = (
-        f"CASE length({name}) WHEN 26 THEN {name} GLOB '*T*.{digits}'{years} WHEN 32 THEN {name} GLOB '*.{digits}+00:00'"
-        f" WHEN 19 THEN substr({name}, 11, 1) = ' ' OR (1{years}) END"
+        f"CASE length({name}) WHEN 26 THEN {name} GLOB '*T*.{digits}'{years}"
+        f" WHEN 32 THEN {name} GLOB '*.{digits}+00:00' WHEN 19 THEN substr({name}, 11, 1) = ' ' OR (1{years}) END"
     )
     condition = (
         f"typeof({name}) = 'text' AND {name} >= '{_EARLIEST}' AND {name} < '{_LATEST}' AND {lengths}"

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import sqlalchemy as sa
@@ -85,10 +85,10 @@ class Parts:
     `unusual` are the places of rows that have to be looked at.
     """
 
-    keys: list[int] = field(default_factory=list)
-    texts: list[str] = field(default_factory=list)
-    numbers: list[tuple[Any, Any]] = field(default_factory=list)
-    unusual: set[int] = field(default_factory=set)
+    keys: list[int] = field(default_factory=list[int])
+    texts: list[str] = field(default_factory=list[str])
+    numbers: list[tuple[Any, Any]] = field(default_factory=list[tuple[Any, Any]])
+    unusual: set[int] = field(default_factory=set[int])
 
     def lines(self) -> list[bytes] | None:
         """A line for each part; None when one of them is unusual after all."""
@@ -193,7 +193,7 @@ def _participants(rows: Sequence[Sequence[Any]], first: int) -> Parts:
         if type(names) is not list or len(participants) > _LONG_NAME:
             parts.unusual.add(place)
             continue
-        for position, name in enumerate(names):
+        for position, name in enumerate(cast("list[str]", names)):
             add_key(row[0])
             add_text(f"{match}\x1f{name}\x1f{position}\x1f")
             add_numbers((by_name[name], moves[name]))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from datetime import datetime, tzinfo
 from decimal import Decimal
 from functools import cache
@@ -28,7 +28,7 @@ from aragora_db.vectors import Vector
 
 __all__ = ["Refused", "copy_line", "copy_text", "float_text", "from_sqlite", "jsonb_text"]
 
-_POSTGRESQL = postgresql.dialect()
+_POSTGRESQL: sa.Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
 _EXACT = 2**53  # from here on doubles leave whole numbers out
 
 
@@ -63,7 +63,7 @@ def from_sqlite(value: Any, column: sa.Column[Any], local: tzinfo) -> Any:
     if isinstance(value, BrokenText):
         raise Refused("text that is not UTF-8")
     type_ = cast("Any", column.type)
-    prepared = None if value is None else _preparation(type(type_))(value, local)
+    prepared = None if value is None else _preparation(cast("Hashable", type(type_)))(value, local)
     if prepared is None:
         return _nothing(column)
     try:
@@ -90,7 +90,7 @@ def _nothing(column: sa.Column[Any]) -> Any:
 
 
 @cache
-def _preparation(kind: type) -> Callable[[Any, tzinfo], Any]:
+def _preparation(kind: Any) -> Callable[[Any, tzinfo], Any]:
     return next((_PREPARE[each] for each in kind.__mro__ if each in _PREPARE), _as_it_is)
 
 
@@ -223,5 +223,5 @@ def jsonb_text(value: Any) -> str:
         members = sorted((len(name := key.encode()), name, key) for key in cast("dict[str, Any]", value))
         return "{" + ", ".join(f"{encode_basestring(key)}: {jsonb_text(value[key])}" for *_, key in members) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(map(jsonb_text, cast("list[Any]", value))) + "]"
+        return f"[{', '.join(map(jsonb_text, value))}]"  # pyright: ignore[reportUnknownArgumentType]
     return str(value)

@@ -54,7 +54,7 @@ def numbers(rows: Sequence[Sequence[float | None]]) -> list[bytes] | None:
     orjson spells a float with the digits that Python's `repr` has, which are PostgreSQL's; it differs where there is
     an exponent or four zeros after the point, and those are spelled again.
     """
-    flat = list(chain.from_iterable(rows))
+    flat: list[Any] = list(chain.from_iterable(rows))
     kinds = set(map(type, flat))
     if not kinds <= {float, int, type(None)}:
         return None

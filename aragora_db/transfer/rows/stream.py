@@ -30,9 +30,9 @@ class Refusal:
 class Translated:
     """Rows for one table: the number of each one's source row, and the row, as COPY writes it or as values."""
 
-    keys: list[int] = field(default_factory=list)
-    lines: list[bytes] = field(default_factory=list)
-    values: list[tuple[Any, ...]] = field(default_factory=list)
+    keys: list[int] = field(default_factory=list[int])
+    lines: list[bytes] = field(default_factory=list[bytes])
+    values: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
 
 
 @dataclass(slots=True)
@@ -41,8 +41,8 @@ class Block:
 
     read: int
     rows: dict[str, Translated]
-    refused: list[Refusal] = field(default_factory=list)
-    noted: list[Refusal] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list[Refusal])
+    noted: list[Refusal] = field(default_factory=list[Refusal])
 
 
 class Stream:

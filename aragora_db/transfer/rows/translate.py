@@ -131,13 +131,15 @@ def _name(value: Any, name: str) -> str:
 
 
 def _domain_ratings(values: Values, raw: _Raw) -> Iterator[Values]:
-    for domain, elo in (_from_json(raw, "domain_elos", dict) or {}).items():
+    ratings: dict[str, Any] = _from_json(raw, "domain_elos", dict) or {}
+    for domain, elo in ratings.items():
         number = _number(elo, "elo", "elo_domain_ratings", "domain_elos")
         yield {"agent_name": values["agent_name"], "domain": _name(domain, "domain_elos"), "elo": number}
 
 
 def _participants(values: Values, raw: _Raw) -> Iterator[Values]:
-    names = [_name(each, "participants") for each in _from_json(raw, "participants", list) or []]
+    listed: list[Any] = _from_json(raw, "participants", list) or []
+    names = [_name(each, "participants") for each in listed]
     if len(set(names)) != len(names):
         raise Refused("an agent takes part twice", "participants")
     numbers: dict[str, dict[str, Any]] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -68,9 +68,9 @@ class Snapshot:
         """XXH3-128 of the file's bytes and its WAL's: says whether it changed since, and nothing about trust."""
         self.damaged: dict[str, str] = {}
         """Tables that could not be counted, and why."""
-        self._connection = connection
+        self._connection: Any = connection  # apsw's annotations name types that nothing defines
         self._lock = threading.Lock()
-        self.is_utf8 = connection.execute("PRAGMA encoding").get == "UTF-8"
+        self.is_utf8 = self._connection.execute("PRAGMA encoding").get == "UTF-8"
 
     def tables(self) -> list[SourceTable]:
         """Every ordinary table, sorted by name: no views, no virtual tables and none of what belongs to those."""
@@ -117,7 +117,10 @@ class Snapshot:
             cursor = self._connection.execute(sql, () if after is None else (after,))
             rows: list[tuple[Any, ...]] = []
             size = 0
-            while len(rows) < _ROWS and size < _BYTES and (some := list(islice(cursor, 250))):
+            while len(rows) < _ROWS and size < _BYTES:
+                some: list[tuple[Any, ...]] = list(islice(cursor, 250))
+                if not some:
+                    break
                 rows += some
                 size += sum(len(row[1] or "") for row in some)
             cursor.close(force=True)
@@ -165,7 +168,7 @@ class Snapshot:
         number = 0
         while True:
             with self._lock:
-                some = list(islice(cursor, 1_000))
+                some: list[tuple[Any, ...]] = list(islice(cursor, 1_000))
             if not some:
                 return
             yield [(number + place, *_untyped(row)) for place, row in enumerate(some, 1)]
@@ -193,7 +196,7 @@ def _untyped(row: Sequence[Any]) -> Iterator[Any]:
 
 
 @contextmanager
-def opened(file: SourceFile) -> Iterator[Snapshot]:
+def opened(file: SourceFile) -> Generator[Snapshot]:
     """Open a file and hold a read transaction on it.
 
     Raises:
@@ -246,9 +249,8 @@ def _begin(uri: str) -> apsw.Connection:
     connection = apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
     try:
         connection.set_busy_timeout(_BUSY_TIMEOUT_MS)
-        connection.execute(
-            "PRAGMA query_only = ON; PRAGMA trusted_schema = OFF; BEGIN; SELECT count(*) FROM sqlite_schema"
-        )
+        execute: Any = connection.execute
+        execute("PRAGMA query_only = ON; PRAGMA trusted_schema = OFF; BEGIN; SELECT count(*) FROM sqlite_schema")
     except apsw.Error:
         connection.close(force=True)
         raise

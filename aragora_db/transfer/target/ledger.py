@@ -23,7 +23,7 @@ Done = Mapping[str, Any]
 def recall(connection: Connection, content_hash: str) -> dict[str, Done]:
     """What was imported of a file's content, by the name of the source's table."""
     rows = connection.execute(sa.select(_ledger).where(_ledger.c.content_hash == content_hash)).mappings()
-    return {row["table_name"]: row for row in rows}
+    return {row["table_name"]: dict(row) for row in rows}
 
 
 def record(connection: Connection, content_hash: str, table: TableReport, timezone: str, rejects: str | None) -> None:

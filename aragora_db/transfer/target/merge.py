@@ -120,7 +120,7 @@ def write(connection: Connection, main: Staged, parts: Sequence[Staged], *, keys
         _insert(connection, part, sa.select(*final_columns(main, part)).where(same_row, written), replaces=False)
 
 
-def _insert(connection: Connection, staged: Staged, chosen: sa.Select[Any], *, replaces: bool) -> None:
+def _insert(connection: Connection, staged: Staged, chosen: Any, *, replaces: bool) -> None:
     statement: Any = insert_into(connection.dialect, staged.target).from_select(list(staged.columns), chosen)
     others = [name for name in staged.columns if name not in staged.key]
     if replaces and staged.key and others:

@@ -30,7 +30,7 @@ class Checksum:
     checksum: str
 
 
-def read_digest(connection: Connection, select: sa.Select[Any]) -> Digest:
+def read_digest(connection: Connection, select: Any) -> Digest:
     """The checksum of what a SELECT gives."""
     digest = Digest()
     for lines in loader_of(connection).lines(connection, select):
@@ -85,7 +85,7 @@ def present_digest(connection: Connection, main: Staged, staged: Staged) -> Dige
     return read_digest(connection, _written(main, staged, own, same))
 
 
-def _written(main: Staged, staged: Staged, own: Sequence[Any], belongs: Sequence[Any]) -> sa.Select[Any]:
+def _written(main: Staged, staged: Staged, own: Sequence[Any], belongs: Sequence[Any]) -> Any:
     """The target's rows for staged ones, with the number that the source gave them."""
     there = staged.there
     present = [*belongs, merge.is_any(main.staging, *_PRESENT)]
@@ -96,7 +96,7 @@ def _written(main: Staged, staged: Staged, own: Sequence[Any], belongs: Sequence
             for name, value in final.items()
         ]
         return sa.select(*own).where(*present, sa.exists().where(*same))
-    numbers = {main.serial if staged is main else staged.parent} if main.serial else set()
+    numbers: set[str | None] = {main.serial if staged is main else staged.parent} if main.serial else set()
     shown = [staged.staging.c[name] if name in numbers else there.c[name] for name in staged.columns]
     return sa.select(*shown).where(*present, *(there.c[name] == final[name] for name in staged.key))
 
@@ -104,7 +104,7 @@ def _written(main: Staged, staged: Staged, own: Sequence[Any], belongs: Sequence
 def _same(table: sa.Table, read: Digest, found: Digest) -> Checksum:
     if read != found:
         raise ProofFailed(
-            f"{table.name}: {read.rows} rows with checksum {read} were read, and {found.rows} with checksum {found} are "
-            "in the database; the table was rolled back. Please report this"
+            f"{table.name}: {read.rows} rows with checksum {read} were read, and {found.rows} with checksum {found} "
+            "are in the database; the table was rolled back. Please report this"
         )
     return Checksum(table.name, found.rows, str(found))

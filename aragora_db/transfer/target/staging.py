@@ -53,7 +53,7 @@ class Loader(Protocol):
         """Write rows into staging tables, by the name of the table that they are for."""
         ...
 
-    def lines(self, connection: Connection, select: sa.Select[Any]) -> Iterator[list[bytes]]:
+    def lines(self, connection: Connection, select: Any) -> Iterator[list[bytes]]:
         """The rows of a SELECT as COPY prints them, without newlines, some at a time."""
         ...
 
@@ -91,9 +91,9 @@ class _PostgreSQL:
                 keyed = b"\n".join(b"%d\t%b" % pair for pair in zip(rows.keys, rows.lines, strict=True))
                 copy_into(connection, table, columns, keyed + b"\n")
 
-    def lines(self, connection: Connection, select: sa.Select[Any]) -> Iterator[list[bytes]]:
+    def lines(self, connection: Connection, select: Any) -> Iterator[list[bytes]]:
         # A vector's float32 as doubles: then one rule says how numbers are printed.
-        selected = select.with_only_columns(
+        selected: Any = select.with_only_columns(
             *(sa.cast(each, _DOUBLES) if isinstance(each.type, Vector) else each for each in select.selected_columns)
         )
         statement = str(selected.compile(connection, compile_kwargs={"literal_binds": True})).replace("%%", "%")
@@ -154,7 +154,7 @@ class _SQLite:
                 ]
                 connection.execute(sa.insert(table), keyed)
 
-    def lines(self, connection: Connection, select: sa.Select[Any]) -> Iterator[list[bytes]]:
+    def lines(self, connection: Connection, select: Any) -> Iterator[list[bytes]]:
         columns = list(select.selected_columns)
         for some in connection.execution_options(yield_per=_PARTITION).execute(select).partitions(_PARTITION):
             yield [copy_line(row, columns) for row in some]
@@ -177,7 +177,7 @@ class _SQLite:
 
 
 _OURS = frozenset({"source_key", "verdict", "target_id"})
-_DOUBLES = sa.ARRAY(sa.Double())
+_DOUBLES: Any = sa.ARRAY(sa.Double[Any]())
 _PAST = sa.text("""
     SELECT setval(pg_get_serial_sequence(:table, :column), :past)
     WHERE :past < 9223372036854775807

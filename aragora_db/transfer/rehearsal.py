@@ -1,0 +1,119 @@
+"""What changes nothing: dry runs, the look before a strict import, and the look back at an earlier one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import tzinfo
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from aragora_db.database import Database
+from aragora_db.engine import Target
+from aragora_db.errors import TransferError
+from aragora_db.migrations.state import Verdict
+from aragora_db.migrations.upgrade import inspect_state
+from aragora_db.models import Base
+from aragora_db.transfer.move import Job, Move
+from aragora_db.transfer.options import Options, Progress, Silent
+from aragora_db.transfer.outcome import outcome_of
+from aragora_db.transfer.patient import locked_engine
+from aragora_db.transfer.plan import in_order
+from aragora_db.transfer.report import Report
+from aragora_db.transfer.target.parking import Rejects
+from aragora_db.transfer.target.staging import loader_of
+from aragora_db.transfer.validate import validate
+from aragora_db.transfer.verify import verify
+
+__all__ = ["dry_run", "refuse_bad_rows", "verify_only"]
+
+
+def verify_only(
+    database: Database, jobs: Sequence[Job], options: Options, local: tzinfo, progress: Progress, report: Report
+) -> None:
+    """Look up what an earlier run imported.
+
+    Raises:
+        DatabaseUnavailable: the database was lost.
+    """
+    report.mode = "verify"
+    database.ensure_ready()
+    with locked_engine(database, options.lock_timeout) as engine, engine.connect() as connection:
+        for level in in_order(jobs):
+            for group in level:
+                report.tables += [
+                    outcome_of(job, progress, lambda job: verify(connection, job, local, options, progress))
+                    for job in group
+                ]
+        report.foreign_keys = loader_of(connection).foreign_keys_hold(connection)
+        connection.rollback()
+
+
+def refuse_bad_rows(jobs: Sequence[Job], options: Options, local: tzinfo, report: Report) -> None:
+    """Keep a strict import from starting when something would be left.
+
+    Raises:
+        TransferError: naming what.
+    """
+    checked = [validate(job, local, options, Silent()) for job in jobs]
+    bad = [f"{each.source_file}, {each.table}: {each.rejected} rows" for each in checked if each.rejected]
+    bad += [f"{file.name}: {file.reason}" for file in report.left]
+    bad += [f"{each.source_file}, {each.table}: {each.failed}" for each in report.tables if each.failed]
+    if bad:
+        raise TransferError(
+            f"nothing was imported (--strict), because this cannot be carried: {'; '.join(bad)}. See why with "
+            "--dry-run, or leave --strict out to have such rows written to a rejects file"
+        )
+
+
+def dry_run(
+    database: Database | None,
+    jobs: Sequence[Job],
+    options: Options,
+    local: tuple[str, tzinfo],
+    progress: Progress,
+    report: Report,
+) -> None:
+    """Do everything in a transaction that is rolled back, into temporary tables; without a schema, validate only.
+
+    Raises:
+        SchemaBehind: the database has pending revisions.
+    """
+    reason = "no database was named" if database is None else _has_no_schema(database)
+    if database is None or reason:
+        report.mode = "validation only"
+        report.notes.append(f"{reason}: rows were validated, and not held against rows that are there or their parents")
+        report.tables += [
+            outcome_of(job, progress, lambda job: validate(job, local[1], options, progress))
+            for level in in_order(jobs)
+            for group in level
+            for job in group
+        ]
+        return
+    report.mode = "dry run"
+    database.ensure_ready()
+    with locked_engine(database, options.lock_timeout) as engine, engine.connect() as connection:
+        kept = _kept_tables(connection, jobs)
+        move = Move(options, local, Rejects(None), progress, kept)
+        for level in in_order(jobs):
+            for group in level:
+                report.tables += [outcome_of(job, progress, lambda job: move(connection, job)) for job in group]
+        connection.rollback()
+
+
+def _has_no_schema(database: Database) -> str | None:
+    target = Target.of(database.settings)
+    if target.missing_file or inspect_state(target).verdict is Verdict.EMPTY:
+        return f"{database.dsn.masked} is empty, and a dry run does not prepare it"
+    return None
+
+
+def _kept_tables(connection: Connection, jobs: Sequence[Job]) -> dict[str, sa.Table]:
+    """Temporary tables for what would be in ours by now."""
+    kept: dict[str, sa.Table] = {}
+    for shape in {job.shape.target: job.shape for job in jobs if job.shape is not None}.values():
+        for name in (shape.target, *shape.parts):
+            columns = (sa.Column(each.name, each.type) for each in Base.metadata.tables[name].columns)
+            kept[name] = sa.Table(f"kept_{name}", sa.MetaData(), *columns, prefixes=["TEMPORARY"])
+            kept[name].create(connection)
+    return kept
