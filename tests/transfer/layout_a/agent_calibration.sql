@@ -1,0 +1,14 @@
+CREATE TABLE _schema_versions ( module TEXT PRIMARY KEY, version INTEGER NOT NULL, updated_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP );
+CREATE TABLE predictions ( id INTEGER PRIMARY KEY AUTOINCREMENT, agent TEXT NOT NULL, confidence REAL NOT NULL, correct INTEGER NOT NULL, domain TEXT DEFAULT 'general', debate_id TEXT, position_id TEXT, created_at TEXT DEFAULT CURRENT_TIMESTAMP );
+CREATE TABLE temperature_params ( agent TEXT PRIMARY KEY, temperature REAL DEFAULT 1.0, domain_temperatures TEXT DEFAULT '{}', last_tuned TEXT, predictions_at_tune INTEGER DEFAULT 0 );
+CREATE INDEX idx_pred_agent ON predictions(agent);
+CREATE INDEX idx_pred_domain ON predictions(domain);
+CREATE INDEX idx_pred_confidence ON predictions(confidence);
+CREATE INDEX idx_pred_created ON predictions(created_at);
+INSERT INTO "_schema_versions" (module, version, updated_at) VALUES ('calibration', 2, '2026-11-22 06:06:42');
+INSERT INTO "predictions" (id, agent, confidence, correct, domain, debate_id, position_id, created_at) VALUES (1, 'llama-proposer', 0.809821470450504, 1, 'devops', 'debate-fa47fdb6-de40-94ae-2806-20679856ee40', '', '2026-11-22T06:06:42.450616');
+INSERT INTO "predictions" (id, agent, confidence, correct, domain, debate_id, position_id, created_at) VALUES (2, 'gemini-critic', 0.3892995356464003, 0, 'security', 'debate-999753ea-56fc-a68d-353e-81ce74592c37', '', '2026-11-22T06:06:42.450731');
+INSERT INTO "predictions" (id, agent, confidence, correct, domain, debate_id, position_id, created_at) VALUES (3, 'gemini-proposer', 0.5540194728385721, 0, 'general', 'debate-968454c4-60e0-5912-f182-381f1850fdfd', '', '2026-11-22T06:06:42.450798');
+INSERT INTO "temperature_params" (agent, temperature, domain_temperatures, last_tuned, predictions_at_tune) VALUES ('claude-proposer', 1.0, '{}', '2026-11-22T06:06:42.566304', 52);
+INSERT INTO "temperature_params" (agent, temperature, domain_temperatures, last_tuned, predictions_at_tune) VALUES ('claude-critic', 0.7, '{}', '2026-11-22T06:06:42.583926', 51);
+INSERT INTO "temperature_params" (agent, temperature, domain_temperatures, last_tuned, predictions_at_tune) VALUES ('gpt-4-proposer', 1.4, '{}', '2026-11-22T06:06:42.601588', 56);

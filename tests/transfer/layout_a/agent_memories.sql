@@ -1,0 +1,12 @@
+CREATE TABLE _schema_versions ( module TEXT PRIMARY KEY, version INTEGER NOT NULL, updated_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP );
+CREATE TABLE memories ( id TEXT PRIMARY KEY, agent_name TEXT NOT NULL, memory_type TEXT NOT NULL, content TEXT NOT NULL, importance REAL DEFAULT 0.5, debate_id TEXT, metadata TEXT, created_at TEXT DEFAULT CURRENT_TIMESTAMP );
+CREATE TABLE reflection_schedule ( agent_name TEXT PRIMARY KEY, last_reflection TEXT, memories_since_reflection INTEGER DEFAULT 0 );
+CREATE INDEX idx_memories_agent ON memories(agent_name);
+CREATE INDEX idx_memories_type ON memories(agent_name, memory_type);
+INSERT INTO "_schema_versions" (module, version, updated_at) VALUES ('memory_stream', 1, '2026-11-22 06:06:44');
+INSERT INTO "memories" (id, agent_name, memory_type, content, importance, debate_id, metadata, created_at) VALUES ('d625a81e2b8ff905', 'grok-critic', 'observation', 'when canary error timeout should quorum cost cache auth p99 error cannot the claim evidence because the of must risk #0', 0.21616595041767572, 'debate-ebf497cd-f2f8-974d-2187-ab01677a2cf3', '{"k": 0}', '2026-11-22T06:06:44.827257');
+INSERT INTO "memories" (id, agent_name, memory_type, content, importance, debate_id, metadata, created_at) VALUES ('7573de3a5f7721cc', 'qwen-critic', 'observation', 'retry retry error cache rollback shard of claim should of evidence auth token canary should auth the when retry cost #1', 0.6874228090255537, 'debate-d11b1d8b-0c49-454e-79ea-ae65a98ed50d', '{"k": 1}', '2026-11-22T06:06:44.827523');
+INSERT INTO "memories" (id, agent_name, memory_type, content, importance, debate_id, metadata, created_at) VALUES ('03195bcaec7c52b2', 'mistral-critic', 'insight', 'evidence throughput claim quorum token under lock index retry rollback p99 lock replica agent lock quorum cache must lock throughput #2', 0.8240451514625634, 'debate-18573b98-457e-9591-30b1-9b420a8cd4bb', '{"k": 2}', '2026-11-22T06:06:44.827629');
+INSERT INTO "reflection_schedule" (agent_name, last_reflection, memories_since_reflection) VALUES ('grok-critic', NULL, 52);
+INSERT INTO "reflection_schedule" (agent_name, last_reflection, memories_since_reflection) VALUES ('qwen-critic', NULL, 49);
+INSERT INTO "reflection_schedule" (agent_name, last_reflection, memories_since_reflection) VALUES ('mistral-critic', NULL, 49);
