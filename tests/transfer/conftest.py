@@ -35,6 +35,7 @@ class Sources:
 
     folder: Path
     written: list[Path] = field(default_factory=list)
+    real: bool = False
 
     def write(self, name: str, *scripts: str, rows: dict[str, list[tuple[Any, ...]]] | None = None) -> Path:
         """Make a file, or go on with it: run scripts, then insert rows by table, values for every column."""
