@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import apsw
 import xxhash
@@ -19,6 +19,7 @@ from aragora_db.transfer.source.files import SourceFile
 __all__ = ["BrokenText", "Snapshot", "SourceTable", "content_hash", "opened", "quoted", "reason_of"]
 
 _BUSY_TIMEOUT_MS = 5_000
+_BEGIN = "PRAGMA query_only = ON; PRAGMA trusted_schema = OFF; BEGIN; SELECT count(*) FROM sqlite_schema"
 _BLOCK = 1 << 20  # bytes hashed at once
 _DMS = 128  # the byte of a -shm file that every connection in WAL mode holds a shared lock on, see os_unix.c
 _ROWS, _BYTES = 5_000, 2 << 20  # of a chunk, about
@@ -249,8 +250,7 @@ def _begin(uri: str) -> apsw.Connection:
     connection = apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
     try:
         connection.set_busy_timeout(_BUSY_TIMEOUT_MS)
-        execute: Any = connection.execute
-        execute("PRAGMA query_only = ON; PRAGMA trusted_schema = OFF; BEGIN; SELECT count(*) FROM sqlite_schema")
+        cast("Any", connection).execute(_BEGIN)
     except apsw.Error:
         connection.close(force=True)
         raise
