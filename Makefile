@@ -4,11 +4,11 @@ BIN := $(VENV)/bin
 WORKERS ?= auto
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test test-fast lint format bench docs lock clean
+.PHONY: help setup demo test test-fast lint format bench bench-import docs lock clean
 .DEFAULT_GOAL := help
 
 help: ## what each target does
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.installed ## .venv with every extra and the development tools
 
@@ -42,6 +42,9 @@ format: setup ## let ruff mend what it can
 
 bench: setup ## the figures of benchmarks/, written to benchmarks/results/
 	$(BIN)/python benchmarks/run.py $(ARGS)
+
+bench-import: setup ## the import against \copy, pgloader and executemany; ten minutes, 8 GB of disk
+	$(BIN)/python benchmarks/run.py import $(ARGS)
 
 docs: setup ## regenerate docs/reference from the models
 	$(BIN)/python scripts/generate_schema_docs.py

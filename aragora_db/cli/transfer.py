@@ -223,13 +223,15 @@ def _summary(report: Report) -> RenderableType:
     """The tables that had rows, what became of them, and everything that was left."""
     title = f"{report.mode}: {report.source_dir} -> {report.target or 'no database'}"
     facts = Text.assemble((title, "bold"), f"\nnaive timestamps are local times of {report.timezone}")
-    table = Table("file", "table", "target", *_COUNTS, "checksum", box=None, pad_edge=False)
-    for column in table.columns[3:8]:
-        column.justify = "right"
+    wide = stdout.width >= _WIDE
+    table = Table("file: table", *_COUNTS, *(["checksum"] if wide else []), box=None, pad_edge=False)
+    table.columns[0].overflow = "fold"
+    for column in table.columns[1:6]:
+        column.justify, column.no_wrap = "right", True
     for each in report.tables:
         if each.rows or each.failed:
-            table.add_row(*_cells(each))
-    table.add_row("", Text("all", style="bold"), "", *(f"{report.total(name):,}" for name in _COUNTS), "")
+            table.add_row(*(_cells(each) if wide else _cells(each)[:-1]))
+    table.add_row(Text("all", style="bold"), *(f"{report.total(name):,}" for name in _COUNTS))
     parts: list[RenderableType] = [facts, table]
     parts += [Text(f"not read: {file.name}: {file.reason}", style="red") for file in report.left]
     for each in report.tables:
@@ -251,15 +253,17 @@ def _summary(report: Report) -> RenderableType:
     return Group(*parts)
 
 
+_WIDE = 110  # characters; narrower, the checksums are in the report file and in --json
 _COUNTS = ("rows", "carried", "merged", "rejected", "parked")
 
 
 def _cells(each: TableReport) -> list[str | Text]:
-    counts: list[str | Text] = [f"{getattr(each, name):,}" for name in _COUNTS]
+    name = f"{each.source_file}: {each.table}" + ("" if each.table == each.target else f" -> {each.target}")
+    counts: list[str | Text] = [f"{getattr(each, count):,}" for count in _COUNTS]
     if each.failed:
-        return [escape(each.source_file), escape(each.table), each.target, *counts, Text("failed", style="red")]
-    done = "earlier" if each.already else ", ".join(checksum.checksum for checksum in each.checksums)
-    return [escape(each.source_file), escape(each.table), each.target, *counts, Text(done, style="dim")]
+        return [escape(name), *counts, Text("failed", style="red")]
+    done = "earlier" if each.already else "\n".join(checksum.checksum for checksum in each.checksums)
+    return [escape(name), *counts, Text(done, style="dim", no_wrap=True)]
 
 
 def _verdict(report: Report) -> Text:

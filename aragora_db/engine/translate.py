@@ -77,16 +77,15 @@ def translated_driver_errors() -> Generator[None]:
     """The same for what SQLAlchemy has no word for, such as psycopg's COPY.
 
     Raises:
-        DatabaseError: of the kind that the driver's code says; an unknown code stays as it is.
+        DatabaseError: of the kind that the driver's code says, or of no kind for a code that we do not know.
     """
     try:
         yield
     except Exception as original:
-        kind = SQLSTATES.get(_sqlstate(original))
-        if kind is None and type(original).__name__ == "OperationalError" and hasattr(original, "sqlstate"):
-            kind = errors.DatabaseUnavailable  # the connection was lost: no code came with it
-        if kind is None:
+        if not hasattr(original, "sqlstate"):
             raise
+        lost = not _sqlstate(original) and type(original).__name__ == "OperationalError"
+        kind = errors.DatabaseUnavailable if lost else SQLSTATES.get(_sqlstate(original), errors.DatabaseError)
         raise _describe(kind, original) from original
 
 

@@ -32,7 +32,9 @@ def _index_words(session: Session, model: type[Base], table: sa.Table) -> None:
     connection = session.connection()
     loader = loader_of(connection)
     everything = direct.are_empty(connection, [table])
-    dismantled = direct.dismantle(connection, [table]) if everything and loader.copies else None
+    dismantled = (
+        direct.dismantle(connection, [table]) if loader.copies and direct.may_dismantle(connection, [table]) else None
+    )
     for _, rows in derived.missing(session, model, everything=everything):
         if rows:
             loader.fill(connection, table, rows)

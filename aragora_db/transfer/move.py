@@ -87,7 +87,9 @@ class Move:
         report = TableReport(job.snapshot.file.name, job.source.name, target, job.source.rows)
         refusals = Refusals(job.snapshot.file.name, job.source)
         try:
-            if job.shape is None:
+            if not job.source.rows:
+                self._keep_sequence(connection, job)
+            elif job.shape is None:
                 self._park_whole(connection, job, report)
             elif not (self._straight(connection, job, job.shape, report, refusals)):
                 self._staged(connection, job, job.shape, report, refusals)
@@ -100,6 +102,11 @@ class Move:
         finally:
             refusals.close()
         return report
+
+    def _keep_sequence(self, connection: Connection, job: Job) -> None:
+        """An empty table: its rows are gone, and their numbers are not given out again."""
+        if job.shape is not None and job.source.sequence and self._kept is None:
+            loader_of(connection).after(connection, Base.metadata.tables[job.shape.target], job.source.sequence)
 
     # -- straight into empty tables -----------------------------------------------------------------------------------
 
@@ -115,9 +122,10 @@ class Move:
             or job.source.rows < WORTH_DISMANTLING
             or foreign - {shape.target}  # parents elsewhere: each row's has to be looked up
             or (shape.target in foreign and not shape.parts)  # parents in the table itself
-            or not direct.are_empty(connection, tables)
+            or not direct.may_dismantle(connection, tables)
         ):
             return False
+        started = time.perf_counter()
         savepoint = connection.begin_nested()
         stream = Stream(job.snapshot, job.source, shape, self._zone[1])
         columns = {name: [column.name for column in some] for name, some in stream.columns.items()}
@@ -125,6 +133,7 @@ class Move:
         try:
             for block in self._blocks(job, stream, report, refusals, connection):
                 direct.copy_block(connection, tables, columns, block)
+            report.load_seconds = time.perf_counter() - started
             dismantled.rebuild(connection)
         except ConstraintViolation:  # rows with one key twice: find out which, by the other way
             savepoint.rollback()
@@ -141,12 +150,14 @@ class Move:
     # -- beside rows that are there -----------------------------------------------------------------------------------
 
     def _staged(self, connection: Connection, job: Job, shape: Shape, report: TableReport, refusals: Refusals) -> None:
+        started = time.perf_counter()
         loader = loader_of(connection)
         stream = Stream(job.snapshot, job.source, shape, self._zone[1], as_values=loader.takes_values)
         main, *parts = stage(connection, shape, stream, self._there)
         tables = {staged.target.name: staged.staging for staged in (main, *parts)}
         for block in self._blocks(job, stream, report, refusals, connection):
             loader.load(connection, tables, block)
+        report.load_seconds = time.perf_counter() - started
         for staged in (main, *parts):
             loader.settle(connection, staged.target, staged.staging)
         merge.judge(connection, main, parts, Everywhere(self._there), parked_numbers(report.source_file))
@@ -174,7 +185,7 @@ class Move:
         tables = [staged.target for staged in (main, *parts)]
         count = sa.select(sa.func.count()).select_from(main.staging)
         big = loader_of(connection).copies and (connection.scalar(count) or 0) >= WORTH_DISMANTLING
-        dismantled = direct.dismantle(connection, tables) if big and direct.are_empty(connection, tables) else None
+        dismantled = direct.dismantle(connection, tables) if big and direct.may_dismantle(connection, tables) else None
         merge.write(connection, main, parts, keys_live=dismantled is None)
         if dismantled is not None:
             dismantled.rebuild(connection)

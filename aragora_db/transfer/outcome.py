@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import apsw
+from sqlalchemy.exc import DBAPIError
 
 from aragora_db.errors import AragoraDBError, CommitUnknown, DatabaseUnavailable, LockTimeout
 from aragora_db.transfer.move import Job
@@ -30,9 +31,17 @@ def outcome_of(job: Job, progress: Progress, work: Callable[[Job], TableReport])
         table = work(job)
     except AGAIN:
         raise
-    except (AragoraDBError, apsw.Error) as error:
-        reason = reason_of(error) if isinstance(error, apsw.Error) else str(error)
+    except (AragoraDBError, DBAPIError, apsw.Error) as error:
+        reason = reason_of(error) if isinstance(error, apsw.Error) else _in_words(error)
         target = "legacy_rows" if job.shape is None else job.shape.target
         table = TableReport(job.snapshot.file.name, job.source.name, target, job.source.rows, failed=reason)
     progress.finish(job.name, "failed" if table.failed else "already there" if table.already else "done")
     return table
+
+
+def _in_words(error: AragoraDBError | DBAPIError) -> str:
+    """Without the statement and its values, which SQLAlchemy's own texts quote."""
+    if isinstance(error, AragoraDBError):
+        return str(error)
+    message = getattr(getattr(error.orig, "diag", None), "message_primary", None)
+    return f"the database refused: {message or type(error.orig).__name__}"

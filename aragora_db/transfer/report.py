@@ -33,6 +33,7 @@ class TableReport:
         checksums: of the rows in the target, equal on both sides; a line for each table of ours.
         reasons: why rows were rejected or parked, and how many.
         seconds: how long it took.
+        load_seconds: how long of that until the rows were there; then come indexes, foreign keys and the proof.
         already: an earlier run did it.
         failed: why nothing of it was done, if so.
     """
@@ -49,6 +50,7 @@ class TableReport:
     checksums: list[Checksum] = field(default_factory=list[Checksum])
     reasons: Counter[str] = field(default_factory=Counter[str])
     seconds: float = 0.0
+    load_seconds: float = 0.0
     already: bool = False
     failed: str | None = None
 

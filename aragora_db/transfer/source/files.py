@@ -39,11 +39,17 @@ def discover(folder: Path) -> tuple[list[SourceFile], list[LeftFile]]:
     """
     databases: list[SourceFile] = []
     left: list[LeftFile] = []
-    for root, _, names in os.walk(folder):
+
+    def unreadable(error: OSError) -> None:
+        shown = Path(error.filename).relative_to(folder).as_posix()
+        left.append(LeftFile(shown, f"cannot be read: {error.strerror}"))
+
+    for root, _, names in os.walk(folder, onerror=unreadable):
         for name in names:
             path = Path(root) / name
             shown = path.relative_to(folder).as_posix()
-            if not path.is_file() or _belongs_to_another(path):
+            lost = path.is_symlink() and not path.exists()  # the disk that it leads to is not there
+            if not (path.is_file() or lost) or _belongs_to_another(path):
                 continue
             try:
                 problem = _problem(path)
@@ -52,12 +58,15 @@ def discover(folder: Path) -> tuple[list[SourceFile], list[LeftFile]]:
                 continue
             if problem is None:
                 databases.append(SourceFile(path, shown))
-            elif path.suffix.lower() in _DATABASE_NAMES or problem != _NO_DATABASE:
+            elif path.suffix.lower() in _DATABASE_NAMES or problem not in _NOBODYS_LOSS:
                 left.append(LeftFile(shown, problem))
     return sorted(databases, key=lambda each: each.name), sorted(left, key=lambda each: each.name)
 
 
 _NO_DATABASE = "no SQLite database: it does not begin with SQLite's header"
+_EMPTY = "empty: it has no bytes"
+_NOBODYS_LOSS = frozenset({_NO_DATABASE, _EMPTY})
+"""What is wrong with files that need not be databases."""
 
 
 def _belongs_to_another(path: Path) -> bool:
@@ -75,7 +84,7 @@ def _problem(path: Path) -> str | None:
     wal = path.with_name(f"{path.name}-wal")
     if not header:
         # A database in WAL mode of which nothing was checkpointed yet is an empty file beside a full -wal.
-        return None if wal.exists() and wal.stat().st_size else "empty: it has no bytes"
+        return None if wal.exists() and wal.stat().st_size else _EMPTY
     if not header.startswith(_MAGIC):
         return _NO_DATABASE
     page = int.from_bytes(header[16:18])

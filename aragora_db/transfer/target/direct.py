@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from aragora_db.transfer.rows.stream import Block
 from aragora_db.transfer.target.staging import copy_into
 
-__all__ = ["Dismantled", "are_empty", "copy_block", "dismantle"]
+__all__ = ["Dismantled", "are_empty", "copy_block", "dismantle", "may_dismantle"]
 
 _CONSTRAINTS = sa.text("""
     SELECT c.conrelid::regclass::text AS owner, c.conname, pg_get_constraintdef(c.oid) AS definition, c.contype
@@ -33,12 +33,21 @@ _INDEXES = sa.text("""
     ORDER BY 1
 """)
 
+_OWNED = sa.text("SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass(:name)")
+
 _WORK_MEMORY = "SET LOCAL maintenance_work_mem = '256MB'"  # 64 MB sorts a million rows in several passes
 
 
 def are_empty(connection: Connection, tables: Iterable[sa.Table]) -> bool:
     """Whether none of the tables has a row."""
     return not any(connection.scalar(sa.select(sa.exists(sa.select(table)))) for table in tables)
+
+
+def may_dismantle(connection: Connection, tables: Iterable[sa.Table]) -> bool:
+    """Whether the tables are empty, and this role may take their indexes away: the owner's, not the application's."""
+    tables = list(tables)
+    names = [connection.dialect.identifier_preparer.format_table(table) for table in tables]
+    return all(connection.scalar(_OWNED, {"name": name}) for name in names) and are_empty(connection, tables)
 
 
 @dataclass(frozen=True)
