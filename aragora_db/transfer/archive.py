@@ -12,9 +12,21 @@ from aragora_db.transfer.report import Report
 from aragora_db.transfer.source.files import SourceFile
 from aragora_db.transfer.source.snapshot import content_hash
 
-__all__ = ["keep"]
+__all__ = ["keep", "refuse_occupied"]
 
 _SIDE_FILES = ("-wal", "-shm", "-journal")
+
+
+def refuse_occupied(files: Sequence[SourceFile], options: Options) -> None:
+    """Keep an import from starting whose files could not all be moved away afterwards.
+
+    Raises:
+        TransferError: a file's place in ``options.archive`` is taken.
+    """
+    places = [] if options.archive is None else [options.archive / file.name for file in files]
+    for place in places:
+        if place.exists():
+            raise TransferError(f"{place} exists already; choose another folder for --archive")
 
 
 def keep(report: Report, files: Sequence[SourceFile], options: Options, hashes: dict[str, str] | None = None) -> None:
@@ -27,15 +39,20 @@ def keep(report: Report, files: Sequence[SourceFile], options: Options, hashes: 
                 report.archived.append(file.name)
             else:
                 report.notes.append(f"{file.name} was not archived: {why}")
-    if report.nothing_to_do and not report.archived:
+    if (report.nothing_to_do or options.verify_only) and not report.archived:
         return
     folder = options.archive or options.output_dir
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"aragora-import-{report.started_at:%Y%m%dT%H%M%SZ}.md"
-        path.write_text(report.markdown(), encoding="utf-8")
+        _free_name(folder, report).write_text(report.markdown(), encoding="utf-8")
     except OSError as error:
         report.notes.append(f"the report could not be written to {folder}: {error.strerror}")
+
+
+def _free_name(folder: Path, report: Report) -> Path:
+    """A name that another import of the same second did not take."""
+    path = folder / f"aragora-import-{report.started_at:%Y%m%dT%H%M%SZ}.md"
+    return path if not path.exists() else folder / f"aragora-import-{report.started_at:%Y%m%dT%H%M%S%fZ}.md"
 
 
 def _why_not(report: Report, file: SourceFile, hashes: dict[str, str]) -> str | None:

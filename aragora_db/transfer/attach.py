@@ -19,7 +19,7 @@ from aragora_db.transfer.source.snapshot import SourceTable
 from aragora_db.transfer.target import merge
 from aragora_db.transfer.target.parking import from_json
 from aragora_db.transfer.target.proof import prove_staged
-from aragora_db.transfer.target.staged import stage
+from aragora_db.transfer.target.staged import parked_numbers, stage
 from aragora_db.transfer.target.staging import loader_of
 
 __all__ = ["attach", "waiting"]
@@ -54,7 +54,7 @@ def attach(connection: Connection, source_file: str, table_name: str) -> int:
         for row in rows:
             by_columns.setdefault(tuple(sorted(row.row)), []).append(row)
         for columns, some in by_columns.items():
-            attached += _attach(connection, SourceTable(table_name, columns), some, _zone_of(connection, source_file))
+            attached += _attach(connection, source_file, SourceTable(table_name, columns), some)
     if attached:
         moved = {"parked": _ledger.c.parked - attached, "carried": _ledger.c.carried + attached}
         newest = sa.select(sa.func.max(_ledger.c.id)).where(
@@ -79,16 +79,16 @@ def _zone_of(connection: Connection, source_file: str) -> Any:
     return zone(name or "UTC")[1]
 
 
-def _attach(connection: Connection, source: SourceTable, rows: Sequence[Any], local: Any) -> int:
+def _attach(connection: Connection, source_file: str, source: SourceTable, rows: Sequence[Any]) -> int:
     shape = shape_of(source)
     if shape is None or shape.parts:
         return 0
-    stream = _Parked(Translator(source, shape, local), rows)
+    stream = _Parked(Translator(source, shape, _zone_of(connection, source_file)), rows)
     (main,) = stage(connection, shape, stream, lambda table: table)
     loader = loader_of(connection)
     loader.load(connection, {shape.target: main.staging}, stream.block)
     loader.settle(connection, main.target, main.staging)
-    merge.judge(connection, main, [], Base.metadata.tables)
+    merge.judge(connection, main, [], Base.metadata.tables, parked_numbers(source_file))
     merge.write(connection, main, [])
     prove_staged(connection, main, [], stream.digests)
     settled = merge.is_any(main.staging, *merge.CARRIED, *merge.MERGED)

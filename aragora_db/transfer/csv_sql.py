@@ -33,7 +33,8 @@ def csv_script(names: Sequence[str] = ()) -> Iterator[str]:
     if unknown:
         raise UsageError(f"there is no table {', '.join(sorted(unknown))}; there are: {', '.join(sorted(known))}")
     yield "-- aragora-db export --csv-sql | sqlite3 .nomic/aragora.db"
-    yield "-- then, in this order and into tables that are empty, each psql line below"
+    yield "-- then, in this order and into tables that are empty, each psql line below; psql before 18 ends at a line"
+    yield "-- of a text that is exactly \\. and says so: use aragora-db import then"
     yield ".mode csv"
     yield ".headers on"
     for table in exported_tables():

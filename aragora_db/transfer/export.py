@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from aragora_db.database import Database
+from aragora_db.engine import READ_ONLY_OPTIONS
 from aragora_db.errors import ProofFailed, TransferError
 from aragora_db.models import Base
 from aragora_db.transfer.options import Progress, Silent
@@ -65,9 +66,7 @@ def export_file(database: Database, path: Path, progress: Progress | None = None
             patient_engine(copy, "export") as target,
         ):
             copy.migrate()
-            snapshot = source.execution_options(
-                isolation_level=_SNAPSHOT[source.dialect.name], postgresql_readonly=True
-            )
+            snapshot = source.execution_options(isolation_level=_SNAPSHOT[source.dialect.name], **READ_ONLY_OPTIONS)
             with snapshot.connect() as reading, _without_journal(target.connect()) as writing:
                 tables = [_copied(reading, writing, table, progress or Silent()) for table in exported_tables()]
                 writing.commit()

@@ -99,6 +99,8 @@ class Move:
             if self._kept is None:
                 rejects = self._rejects.append(refusals)
                 ledger.record(connection, job.snapshot.content_hash, report, self._zone[0], rejects)
+                if report.carried:
+                    ledger.owe(connection, target)
         finally:
             refusals.close()
         return report

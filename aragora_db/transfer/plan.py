@@ -19,7 +19,7 @@ __all__ = ["chosen_files", "in_order", "jobs_of", "open_all"]
 
 
 def chosen_files(
-    folder: Path, databases: Sequence[str], target: Path | None
+    folder: Path, databases: Sequence[str], target: Path | None, archive: Path | None = None
 ) -> tuple[list[SourceFile], list[LeftFile]]:
     """The databases below a folder, and the files that look like databases and are none.
 
@@ -27,13 +27,14 @@ def chosen_files(
         folder: where to look.
         databases: names to choose, as in ``--database debates``; all when empty.
         target: the database that is imported into, which is no source of itself.
+        archive: where files go that were imported, which may lie below the folder.
 
     Raises:
         TransferError: there is no such folder, or nothing of a chosen name in it.
     """
     if not folder.is_dir():
         raise TransferError(f"there is no folder {folder}; name the one with Aragora's files: --source-dir DIR")
-    found, left = discover(folder)
+    found, left = discover(folder, None if archive is None else archive.resolve())
     found = [file for file in found if target is None or not _is_same(file.path, target)]
     if not databases:
         return found, left

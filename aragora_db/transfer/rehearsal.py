@@ -49,13 +49,21 @@ def verify_only(
         connection.rollback()
 
 
-def refuse_bad_rows(jobs: Sequence[Job], options: Options, local: tzinfo, report: Report) -> None:
+def refuse_bad_rows(
+    database: Database | None, jobs: Sequence[Job], options: Options, local: tuple[str, tzinfo], report: Report
+) -> None:
     """Keep a strict import from starting when something would be left.
 
     Raises:
         TransferError: naming what.
     """
-    checked = [validate(job, local, options, Silent()) for job in jobs]
+    if database is not None and options.orphans == "reject":  # who is an orphan, only the database knows
+        database.ensure_ready()
+        rehearsed = Report("dry run", report.source_dir, report.target, report.timezone)
+        dry_run(database, jobs, options, local, Silent(), rehearsed)
+        checked = rehearsed.tables
+    else:
+        checked = [validate(job, local[1], options, Silent()) for job in jobs]
     bad = [f"{each.source_file}, {each.table}: {each.rejected} rows" for each in checked if each.rejected]
     bad += [f"{file.name}: {file.reason}" for file in report.left]
     bad += [f"{each.source_file}, {each.table}: {each.failed}" for each in report.tables if each.failed]

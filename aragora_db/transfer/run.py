@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import tzinfo
+from functools import partial
+from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
 
@@ -24,10 +27,13 @@ from aragora_db.transfer.outcome import AGAIN, outcome_of
 from aragora_db.transfer.patient import locked_engine
 from aragora_db.transfer.plan import chosen_files, in_order, jobs_of, open_all
 from aragora_db.transfer.report import Report, TableReport
+from aragora_db.transfer.target import ledger
 from aragora_db.transfer.target.parking import Rejects
 from aragora_db.transfer.target.staging import loader_of
 
 __all__ = ["import_folder"]
+
+T = TypeVar("T")
 
 
 def import_folder(database: Database | None, options: Options, progress: Progress | None = None) -> Report:
@@ -42,7 +48,8 @@ def import_folder(database: Database | None, options: Options, progress: Progres
         What was done. ``report.good`` is False when a file, a table or a row was left.
 
     Raises:
-        TransferError: there is nothing to import, or ``options.strict`` and rows would be rejected.
+        TransferError: there is nothing to import, or ``options.strict`` and rows would be rejected, or a file's place
+            in ``options.archive`` is taken.
         TransferLocked: another import is running.
         DatabaseUnavailable: the database was lost; run it again, and it goes on.
         SchemaBehind: the database has pending revisions.
@@ -54,11 +61,14 @@ def import_folder(database: Database | None, options: Options, progress: Progres
     started = time.perf_counter()
     report = Report("import", str(options.source_dir), database.dsn.masked if database else None, name)
     target = None if database is None else Target.of(database.settings)
-    files, report.left = chosen_files(options.source_dir, options.databases, target.file if target else None)
+    own = target.file if target else None
+    files, report.left = chosen_files(options.source_dir, options.databases, own, options.archive)
     if not files and not report.left:
         raise TransferError(
-            f"there is no SQLite database in {options.source_dir}; name another folder: --source-dir DIR"
+            f"there is no SQLite database in {options.source_dir} but perhaps the target itself; name another folder: "
+            "--source-dir DIR"
         )
+    archive.refuse_occupied(files, options)
     with ExitStack() as stack:
         snapshots = open_all(files, report.left, stack)
         jobs: list[Job] = []
@@ -68,7 +78,7 @@ def import_folder(database: Database | None, options: Options, progress: Progres
                 TableReport(snapshot.file.name, table, "-", failed=why) for table, why in snapshot.damaged.items()
             ]
         if options.strict:
-            rehearsal.refuse_bad_rows(jobs, options, local, report)
+            rehearsal.refuse_bad_rows(database, jobs, options, (name, local), report)
         if options.dry_run:
             rehearsal.dry_run(database, jobs, options, (name, local), progress, report)
         elif database is not None and options.verify_only:
@@ -102,33 +112,35 @@ def _import(
 
     with engine.connect() as connection:
         workers = max(1, min(options.jobs, loader_of(connection).connections))
-    with _quick_switches():
+    with _tuned_interpreter():
         for level in in_order(jobs):
             report.tables += _side_by_side(run, level, workers, options)
     report.rejects_file = None if rejects.path is None else str(rejects.path)
-    carried = {each.target for each in report.tables if each.carried and not each.already}
-    if carried:
+    if _committed(engine, ledger.owed):
         _attach(engine, report)
+        owed = _committed(engine, ledger.owed)
         progress.start("what follows from the rows: search words, head to head", 1)
-        follow_up(engine, {*carried, *report.attached})
+        _persistently(lambda: follow_up(engine, owed))
+        _committed(engine, lambda connection: ledger.pay(connection, owed))
         progress.finish("what follows from the rows: search words, head to head", "done")
-    with engine.connect() as connection:
-        report.foreign_keys = loader_of(connection).foreign_keys_hold(connection)
+    report.foreign_keys = _committed(engine, lambda connection: loader_of(connection).foreign_keys_hold(connection))
 
 
 @contextmanager
-def _quick_switches() -> Generator[None]:
-    """Let a thread that wakes up, because the socket takes more, have the interpreter sooner.
+def _tuned_interpreter() -> Generator[None]:
+    """Let a thread that wakes up, because the socket takes more, have the interpreter sooner; collect garbage seldom.
 
     A reader that computes keeps it for 5 ms otherwise, at each of the many small writes of a COPY: a fifth of the
-    time of an import with two jobs.
+    time of an import with two jobs. Rows are tuples by the million and no cycles; looking for some took 8 %.
     """
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(min(before, 0.001))
+    interval, thresholds = sys.getswitchinterval(), gc.get_threshold()
+    sys.setswitchinterval(min(interval, 0.001))
+    gc.set_threshold(max(thresholds[0], 50_000), *thresholds[1:])
     try:
         yield
     finally:
-        sys.setswitchinterval(before)
+        sys.setswitchinterval(interval)
+        gc.set_threshold(*thresholds)
 
 
 def _side_by_side(
@@ -146,12 +158,20 @@ def _side_by_side(
             raise
 
 
-def _committed(engine: Engine, work: Callable[[Connection], TableReport]) -> TableReport:
+def _committed(engine: Engine, work: Callable[[Connection], T]) -> T:
     """A unit of work in a transaction of its own, again when another one, or the network, was in the way."""
+
+    def once() -> T:
+        with engine.begin() as connection:
+            return work(connection)
+
+    return _persistently(once)
+
+
+def _persistently(work: Callable[[], T]) -> T:
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            with engine.begin() as connection:
-                return work(connection)
+            return work()
         except AGAIN:
             if attempt == ATTEMPTS:
                 raise
@@ -160,14 +180,19 @@ def _committed(engine: Engine, work: Callable[[Connection], TableReport]) -> Tab
 
 
 def _attach(engine: Engine, report: Report) -> None:
-    with engine.connect() as connection:
-        groups = waiting(connection)
+    groups = _committed(engine, waiting)
     for file, table in groups:
-        with engine.begin() as connection:
-            found = attach(connection, file, table)
+        found = _committed(engine, partial(_attach_one, file=file, table=table))
         if found:
             report.attached[table] = report.attached.get(table, 0) + found
             _move_count(report, file, table, found)
+
+
+def _attach_one(connection: Connection, *, file: str, table: str) -> int:
+    found = attach(connection, file, table)
+    if found:
+        ledger.owe(connection, table)
+    return found
 
 
 def _move_count(report: Report, file: str, table: str, found: int) -> None:

@@ -49,7 +49,8 @@ def verify(connection: Connection, job: Job, local: tzinfo, options: Options, pr
         # Orphans that were refused instead of parked: --orphans reject.
         report.rejected += min(_missing(report), max(0, done["rejected"] - report.rejected))
     if not report.adds_up and report.failed is None:
-        report.failed = f"{_missing(report)} rows are neither in {target} nor in legacy_rows"
+        places = "not in legacy_rows" if job.shape is None else f"neither in {target} nor in legacy_rows"
+        report.failed = f"{_missing(report)} rows are {places}"
     report.seconds = time.perf_counter() - started
     return report
 

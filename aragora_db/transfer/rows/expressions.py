@@ -34,7 +34,7 @@ def _text(name: str, column: sa.Column[Any], _local: tzinfo) -> tuple[str, str]:
 def _enum(name: str, column: sa.Column[Any], _local: tzinfo) -> tuple[str, str]:
     kind = cast("types.EnumText[StrEnum]", column.type)
     members = ", ".join(f"'{member}'" for member in kind.enum_class)
-    return name, f"typeof({name}) = 'text' AND {name} IN ({members})"
+    return name, f"typeof({name}) = 'text' AND {name} COLLATE BINARY IN ({members})"
 
 
 def _integer(name: str, _column: sa.Column[Any], _local: tzinfo) -> tuple[str, str]:
@@ -66,13 +66,14 @@ def _instant(name: str, _column: sa.Column[Any], local: tzinfo) -> tuple[str, st
     clock = f"concat(substr({name}, 1, 10), ' ', substr({name}, 12, 8))"
     digits = "[0-9]" * 6
     moved, years = _shifted(name, local)
-    lengths = (
-        f"CASE length({name}) WHEN 26 THEN {name} GLOB '*T*.{digits}'{years}"
-        f" WHEN 32 THEN {name} GLOB '*.{digits}+00:00' WHEN 19 THEN substr({name}, 11, 1) = ' ' OR (1{years}) END"
+    separator = f"substr({name}, 11, 1)"
+    lengths = (  # in bytes: length() does not count what follows a NUL
+        f"CASE octet_length({name}) WHEN 26 THEN {separator} = 'T' AND {name} GLOB '*.{digits}'{years}"
+        f" WHEN 32 THEN {name} GLOB '*.{digits}+00:00' WHEN 19 THEN {separator} = ' ' OR (1{years}) END"
     )
-    condition = (
-        f"typeof({name}) = 'text' AND {name} >= '{_EARLIEST}' AND {name} < '{_LATEST}' AND {lengths}"
-        f" AND datetime(substr({name}, 1, 19), '+0 days') = {clock}"
+    condition = (  # + takes away the affinity of a column TIMESTAMP, which would make numbers of the years
+        f"typeof({name}) = 'text' AND +{name} >= '{_EARLIEST}' AND +{name} < '{_LATEST}' AND {lengths}"
+        f" AND {separator} IN ('T', ' ') AND datetime(substr({name}, 1, 19), '+0 days') = {clock}"
     )
     fraction = f"rtrim(rtrim(substr({name}, 20, 7), '0'), '.')"
     if moved is None:

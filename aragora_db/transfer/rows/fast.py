@@ -22,12 +22,11 @@ from aragora_db.transfer.rows.kinds import Refused, copy_text, from_sqlite
 from aragora_db.transfer.rows.spelling import FIELD, NULL, ROW, escaped, numbers
 from aragora_db.transfer.source.shapes import Shape
 from aragora_db.transfer.source.snapshot import SourceTable, quoted
-from aragora_db.types import Double, Json, UtcDateTime
+from aragora_db.types import KEY_BYTES, Double, Json, UtcDateTime
 
 __all__ = ["FastPlan", "plan"]
 
 _CACHED, _CACHED_LENGTH = 10_000, 256  # texts, characters; longer JSON is seldom said twice
-_LONG_NAME = 1_000  # characters of all names; one of them may be too long for an index
 
 Lines = tuple[list[int], list[bytes]]
 """The numbers of source rows, and a line for each."""
@@ -53,7 +52,6 @@ class FastPlan:
 
     def lines(self, rows: Sequence[Sequence[Any]]) -> tuple[Lines, Lines]:
         """The lines of the rows and those of their parts; rows that are in neither have to be looked at."""
-        nothing: Lines = ([], [])
         plain = [row for row in rows if row[1] is not None]
         end = 2 + self.numbers
         parts = Parts() if self.parts is None else self.parts(plain, end + len(self.documents))
@@ -63,16 +61,21 @@ class FastPlan:
             plain = [row for place, row in enumerate(plain) if place not in unusual]
             documents = [[each for place, each in enumerate(column) if place not in unusual] for column in documents]
         if not plain or (unusual - parts.unusual and parts.texts):
-            return nothing, nothing
+            return _nothing()
         columns: list[Any] = [escaped(_ROW_END.join([row[1] for row in plain]), len(plain), self.texts)]
         if self.numbers:
             columns.append(numbers([row[2:end] for row in plain]))
         part_lines = parts.lines()
         if None in columns or part_lines is None:
-            return nothing, nothing
+            return _nothing()
         columns += documents
         lines = columns[0] if len(columns) == 1 else list(map(b"\t".join, zip(*columns, strict=True)))
         return ([row[0] for row in plain], lines), (parts.keys, part_lines)
+
+
+def _nothing() -> tuple[Lines, Lines]:
+    """No lines; rows that are looked at are added to them."""
+    return ([], []), ([], [])
 
 
 _ROW_END = ROW.encode()
@@ -114,6 +117,7 @@ def plan(source: SourceTable, shape: Shape, local: tzinfo) -> FastPlan | None:
     if source.rowid is None or shape.target in _RULED or (shape.parts and shape.target not in _PARTS):
         return None
     conditions = [f"{quoted(name)} IS NULL" for name in shape.unknown]
+    conditions += [f"({quoted(name)} = 0 OR abs({quoted(name)}) > 1e-150)" for name in _not_tiny(shape)]
     texts: list[str] = []
     values: list[str] = []
     documents: list[sa.Column[Any]] = []
@@ -135,10 +139,12 @@ def plan(source: SourceTable, shape: Shape, local: tzinfo) -> FastPlan | None:
         texts.append(f"coalesce({text} || '{FIELD}', '{NULL}')" if column.nullable else f"{text}, '{FIELD}'")
     if not texts:
         return None
+    parts, names = _PARTS[shape.target] if shape.parts else (None, ())
+    made_of = [quoted(name) if name in source.columns else "NULL" for name in names]
+    conditions += [f"typeof({name}) <> 'blob'" for name in made_of]  # which orjson would read
     head = f"CASE WHEN {' AND '.join(conditions)} THEN CAST(concat({', '.join(texts)}) AS BLOB) END"
-    parts, made_of = _PARTS[shape.target] if shape.parts else (None, ())
     selected = [head, *values, *(quoted(shape.columns[column.name]) for column in documents)]
-    selected += [quoted(name) if name in source.columns else "NULL" for name in made_of]
+    selected += made_of
     return FastPlan(", ".join(selected), len(texts), len(values), tuple(map(_Canonical, documents)), parts)
 
 
@@ -150,6 +156,12 @@ _RULED = frozenset(
     }
 )
 """Tables with rules over several columns, or rows that are taken apart and are few."""
+
+
+def _not_tiny(shape: Shape) -> list[str]:
+    """Columns whose product is indexed: smaller numbers go row by row, where it is looked at."""
+    names = ("importance", "surprise_score") if shape.target == "continuum_memory" else ()
+    return [shape.columns[name] for name in names if name in shape.columns]
 
 
 class _Canonical(dict[Any, "bytes | None"]):
@@ -190,7 +202,8 @@ def _participants(rows: Sequence[Sequence[Any]], first: int) -> Parts:
         except (TypeError, ValueError, AttributeError):
             parts.unusual.add(place)
             continue
-        if type(names) is not list or len(participants) > _LONG_NAME:
+        longest = KEY_BYTES if participants.isascii() else KEY_BYTES // 4  # of a name, in characters
+        if type(names) is not list or len(participants) > longest:
             parts.unusual.add(place)
             continue
         for position, name in enumerate(cast("list[str]", names)):

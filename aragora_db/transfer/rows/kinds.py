@@ -200,14 +200,31 @@ _UTC = instant("1970-01-01", cast("tzinfo", None)).tzinfo
 
 def float_text(value: float) -> str:
     """The shortest digits that mean this double: Python and PostgreSQL agree on them, and differ in the exponent."""
-    text = repr(value + 0.0)
+    text = repr(value)
     if abs(value) < 1e15:  # noqa: PLR2004 -- from here on PostgreSQL writes an exponent
         return text.removesuffix(".0")
-    digits = Decimal(text).normalize().as_tuple()
+    digits = Decimal(text if abs(value) <= _EXACT else _shortest(value)).normalize().as_tuple()
     numerals = "".join(map(str, digits.digits))
     exponent = len(numerals) - 1 + cast("int", digits.exponent)
     point = "." if len(numerals) > 1 else ""
     return f"{'-' * digits.sign}{numerals[0]}{point}{numerals[1:]}e+{exponent:02d}"
+
+
+def _shortest(value: float) -> int:
+    """The whole number with the fewest digits that is nearer to this one, from 2^53 on, than to another double.
+
+    Python's `repr` also takes what lies exactly in the middle, such as 1e23, because it is read as the even neighbour;
+    PostgreSQL does not (src/common/d2s.c). Below 2^53 nothing short lies in the middle.
+    """
+    number, gap = int(value), int(math.ulp(value))
+    below = gap // 2 if math.frexp(value)[0] in {0.5, -0.5} else gap  # doubles are closer together there
+    for power in range(len(str(abs(number))), 0, -1):
+        unit: int = 10**power
+        low = number // unit * unit
+        near = [each for each in (low, low + unit) if -below < 2 * (abs(each) - abs(number)) < gap]
+        if near:
+            return min(near, key=lambda each: abs(each - number))
+    return number
 
 
 def jsonb_text(value: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import tzinfo
 from functools import partial
@@ -227,9 +228,18 @@ _RULES: Mapping[str, tuple[Callable[[Values, _Raw, tzinfo], None], ...]] = {
 }
 _FILLED = {"genesis_events": ("hashed_text",), "elo_calibration_predictions": ("resolved_at",)}
 
+
+def _has_weight(row: Values) -> bool:
+    """PostgreSQL refuses an index entry that overflows, or that would be zero only because it is too small."""
+    importance, factor = row.get("importance", 0.5), 1.0 + row.get("surprise_score", 0.0)
+    product = importance * factor
+    return math.isfinite(product) and (product != 0.0 or importance == 0.0 or factor == 0.0)
+
+
 _CHECKS: Mapping[str, tuple[tuple[Callable[[Values], bool], str], ...]] = {
     "elo_agent_relationships": ((lambda row: row["agent_a"] < row["agent_b"], "agent_a does not come before agent_b"),),
     "active_population": ((lambda row: row["id"] == 1, "the only id is 1"),),
+    "continuum_memory": ((_has_weight, "importance x (1 + surprise_score) is beyond a double, and indexed"),),
     "position_history": (
         (lambda row: len(row["position_type"]) <= 64, "position_type is longer than 64 characters"),  # noqa: PLR2004
     ),

@@ -29,10 +29,14 @@ class LeftFile:
     reason: str
 
 
-def discover(folder: Path) -> tuple[list[SourceFile], list[LeftFile]]:
+def discover(folder: Path, leave_out: Path | None = None) -> tuple[list[SourceFile], list[LeftFile]]:
     """Find every SQLite database below a folder, by its header and not by its name.
 
     A file that is no database and is not called one, such as a snapshot in JSON, is nobody's loss and is not named.
+
+    Args:
+        folder: where to look.
+        leave_out: a folder below it that is not looked into, as an absolute path.
 
     Returns:
         The databases, and the files that look like databases by name and are none, both sorted by name.
@@ -44,7 +48,8 @@ def discover(folder: Path) -> tuple[list[SourceFile], list[LeftFile]]:
         shown = Path(error.filename).relative_to(folder).as_posix()
         left.append(LeftFile(shown, f"cannot be read: {error.strerror}"))
 
-    for root, _, names in os.walk(folder, onerror=unreadable):
+    for root, folders, names in os.walk(folder, onerror=unreadable):
+        folders[:] = [each for each in folders if leave_out is None or (Path(root) / each).resolve() != leave_out]
         for name in names:
             path = Path(root) / name
             shown = path.relative_to(folder).as_posix()

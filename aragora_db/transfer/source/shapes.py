@@ -59,11 +59,11 @@ def _candidate(target: str, *shown_by: str) -> _Candidate:
 _BY_NAME: Mapping[str, tuple[_Candidate, ...]] = {
     "ratings": (_candidate("elo_ratings", "agent_name", "elo"),),
     "matches": (
-        _candidate("elo_matches", "debate_id", "participants"),
+        _candidate("elo_matches", "id", "debate_id", "participants"),
         _candidate("tournament_matches", "match_id", "tournament_id", "agent1", "agent2"),
     ),
     "calibration_predictions": (
-        _candidate("elo_calibration_predictions", "tournament_id", "predictor_agent"),
+        _candidate("elo_calibration_predictions", "tournament_id", "predictor_agent", "created_at"),
         _candidate("agent_predictions", "agent", "confidence", "correct"),
     ),
     "predictions": (_candidate("agent_predictions", "agent", "confidence", "correct"),),

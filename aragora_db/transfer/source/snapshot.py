@@ -219,29 +219,48 @@ def opened(file: SourceFile) -> Generator[Snapshot]:
 
 def reason_of(error: Exception) -> str:
     """Why a file or a table cannot be read, in words for the report."""
-    if isinstance(error, apsw.BusyError | apsw.LockedError):
-        return "locked: another process is writing to it and did not finish; run the import again when it has"
-    if isinstance(error, apsw.CorruptError):
-        return "damaged: SQLite finds its pages malformed; try the sqlite3 shell's .recover on a copy"
-    if isinstance(error, apsw.NotADBError):
-        return "no SQLite database, or an encrypted one"
-    if isinstance(error, apsw.CantOpenError | apsw.ReadOnlyError):
+    if _is_half_done(error):
         return (
-            "cannot be opened for reading: it has a WAL or a hot journal, and its folder is read-only; copy the folder "
-            "to a place where you may write"
+            "unfinished: its writer was killed within a transaction, which has to be rolled back first; open it (or a "
+            "copy of it and its -journal) with the sqlite3 shell, say .tables, and run the import again"
         )
-    if isinstance(error, OSError):
-        return f"cannot be read: {error.strerror}"
-    return f"cannot be read: {error}"
+    known = next((reason for kinds, reason in _REASONS if isinstance(error, kinds)), None)
+    return known or f"cannot be read: {error.strerror if isinstance(error, OSError) else error}"
+
+
+_REASONS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
+    (
+        (apsw.BusyError, apsw.LockedError),
+        "locked: another process is writing to it and did not finish; run the import again when it has",
+    ),
+    (
+        (apsw.CorruptError,),
+        "damaged: SQLite finds its pages malformed; try the sqlite3 shell's .recover on a copy",
+    ),
+    ((apsw.NotADBError,), "no SQLite database, or an encrypted one"),
+    (
+        (apsw.CantOpenError, apsw.ReadOnlyError),
+        "cannot be opened for reading: it has a WAL, and its folder is read-only; copy it to where you may write",
+    ),
+)
+
+
+def _is_half_done(error: Exception) -> bool:
+    """Whether there is a hot journal, which only a writer can roll back."""
+    return isinstance(error, apsw.ReadOnlyError) and _extended(error) == apsw.SQLITE_READONLY_ROLLBACK
+
+
+def _extended(error: Any) -> Any:
+    return error.extendedresult  # an attribute that apsw's annotations leave out
 
 
 def _connect(path: Path, *, has_wal: bool) -> apsw.Connection:
     try:
         return _begin(path.absolute().as_uri() + "?mode=ro")
-    except (apsw.CantOpenError, apsw.ReadOnlyError):
+    except (apsw.CantOpenError, apsw.ReadOnlyError) as error:
         # A WAL database in a folder where we may not make its -shm. Without a WAL nobody has it open, or its writer
         # could make none either.
-        if has_wal or os.access(path.parent, os.W_OK):
+        if has_wal or _is_half_done(error) or os.access(path.parent, os.W_OK):
             raise
         return _begin(path.absolute().as_uri() + "?immutable=1")
 

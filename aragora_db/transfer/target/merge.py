@@ -32,6 +32,8 @@ PARKED = ("conflict", "orphan")
 _CLOCKS = ("updated_at", "last_seen", "last_tuned", "last_reflection")
 """Columns that say when a row changed last."""
 
+_MAYBE = "maybe"  # a verdict while the rows of one content are told apart
+
 _ROOM = 2**62
 """Numbers from here on leave no room for the next; a sequence stays below."""
 
@@ -223,8 +225,10 @@ def _meet_by_content(connection: Connection, main: Staged) -> None:
     if serial in main.columns:
         by_number = there.c[serial] == staging.c[serial]
         _say(connection, main, "same", sa.exists().where(by_number, *content))
-    number = sa.select(sa.func.min(there.c[serial])).where(*content).scalar_subquery()
-    _say(connection, main, "same", sa.exists().where(*content), target_id=number)
+    if main.keeps_numbers:  # what refers to it would find another row under its number
+        _say(connection, main, "conflict", sa.exists().where(*content))
+    elif _say(connection, main, _MAYBE, sa.exists().where(*content)):
+        _pair(connection, main)
     clock = _clock(main)
     for unique in main.uniques:
         if clock is not None and serial in main.columns:
@@ -244,10 +248,43 @@ def _meet_by_content(connection: Connection, main: Staged) -> None:
         _say(connection, main, taken, sa.exists().where(there.c[serial] == staging.c[serial]))
 
 
+def _pair(connection: Connection, main: Staged) -> None:
+    """Rows whose content is there under another number: the same, as often as it is there. Two equal rows are two.
+
+    What is there and belongs to a row by its number as well is not there for another one.
+    """
+    there, staging, serial = main.there, main.staging, str(main.serial)
+    names = [name for name in main.columns if name != serial]
+    coming = staging.alias()
+    equal = [_equals(main, name, there.c[name], coming.c[name]) for name in names]
+    wanted = sa.exists().where(coming.c.verdict == _MAYBE, *equal)
+    free = [wanted]
+    if serial in main.columns:
+        other = staging.alias()
+        free.append(~sa.exists().where(other.c.verdict == "same", other.c[serial] == there.c[serial]))
+    present = _counted(there, names, there.c[serial].label("number"), order_by=there.c[serial]).where(*free).subquery()
+    own = _counted(staging, names, staging.c.source_key, order_by=staging.c.source_key)
+    mine = own.where(staging.c.verdict == _MAYBE).subquery()
+    same = [_equals(main, name, present.c[name], mine.c[name]) for name in names]
+    pairs = sa.select(mine.c.source_key, present.c.number).where(present.c.place == mine.c.place, *same).subquery()
+    _say_where(connection, main, pairs, verdict="same", target_id=pairs.c.number)
+    connection.execute(sa.update(staging).where(staging.c.verdict == _MAYBE).values(verdict=None))
+
+
+def _counted(rows: FromClause, names: Sequence[str], number: Any, order_by: Any) -> Any:
+    """Rows with their content, and which of the rows with this content each one is."""
+    content = [rows.c[name] for name in names]
+    place = sa.func.row_number().over(partition_by=content, order_by=order_by).label("place")
+    return sa.select(number, place, *content)
+
+
 def _equal(main: Staged, name: str) -> Any:
-    ours, staged = main.there.c[name], main.staging.c[name]
+    return _equals(main, name, main.there.c[name], main.staging.c[name])
+
+
+def _equals(main: Staged, name: str, one: Any, other: Any) -> Any:
     # What cannot be NULL is compared with =, which both databases can look up and hash.
-    return ours.is_not_distinct_from(staged) if main.target.c[name].nullable else ours == staged
+    return one.is_not_distinct_from(other) if main.target.c[name].nullable else one == other
 
 
 def _compare_part(connection: Connection, main: Staged, part: Staged) -> None:
@@ -284,5 +321,10 @@ def _renumber(connection: Connection, main: Staged) -> None:
         .where(staging.c.verdict == "renumbered")
         .subquery()
     )
-    number = sa.select(numbered.c.number).where(numbered.c.source_key == staging.c.source_key).scalar_subquery()
-    connection.execute(sa.update(staging).where(staging.c.verdict == "renumbered").values(target_id=number))
+    _say_where(connection, main, numbered, target_id=numbered.c.number)
+
+
+def _say_where(connection: Connection, staged: Staged, found: sa.Subquery, **values: Any) -> None:
+    """Write values beside the rows that a subquery found by their `source_key`; joined once, not looked up by each."""
+    rows = staged.staging.c.source_key == found.c.source_key
+    connection.execute(sa.update(staged.staging).where(rows).values(values))

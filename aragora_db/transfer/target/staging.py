@@ -32,6 +32,8 @@ def staging_table(target: sa.Table, columns: Sequence[sa.Column[Any]]) -> sa.Tab
         sa.Column("verdict", sa.Text()),
         sa.Column("target_id", sa.BigInteger()),
         *(sa.Column(column.name, column.type) for column in columns),
+        # PostgreSQL hashes; SQLite looks parts' rows up by an index of the target that half of its rows may share.
+        sa.Index(f"moving_{target.name}_source_key", "source_key").ddl_if(dialect="sqlite"),
         prefixes=["TEMPORARY"],
     )
 
@@ -164,7 +166,8 @@ class _SQLite:
 
     def after(self, connection: Connection, table: sa.Table, sequence: int) -> None:
         if _serial(table) is not None and sequence > 0:
-            connection.execute(_AT_LEAST, {"name": table.name, "past": sequence})
+            for statement in _AT_LEAST:
+                connection.execute(statement, {"name": table.name, "past": sequence})
 
     def sequence(self, connection: Connection, table: sa.Table) -> int:
         return 0 if _serial(table) is None else connection.scalar(_LAST_ROW, {"name": table.name}) or 0
@@ -186,7 +189,14 @@ _PAST = sa.text("""
 _VALIDATED = sa.text("SELECT conname::text FROM pg_constraint WHERE contype = 'f' AND convalidated")
 _LAST = sa.text("SELECT pg_sequence_last_value(pg_get_serial_sequence(:table, :column)::regclass)")
 _LAST_ROW = sa.text("SELECT seq FROM sqlite_sequence WHERE name = :name")
-_AT_LEAST = sa.text("UPDATE sqlite_sequence SET seq = :past WHERE name = :name AND seq < :past")
+_AT_LEAST = (
+    sa.text("UPDATE sqlite_sequence SET seq = :past WHERE name = :name AND seq < :past"),
+    # There is no row before the table's first one, and no key for ON CONFLICT.
+    sa.text(
+        "INSERT INTO sqlite_sequence (name, seq) SELECT :name, :past"
+        " WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = :name)"
+    ),
+)
 _LOADERS: dict[str, Loader] = {"postgresql": _PostgreSQL(), "sqlite": _SQLite()}
 
 
