@@ -12,7 +12,7 @@ from aragora_db.models import Base, ImportedTable, LegacyRow
 from aragora_db.transfer.options import zone
 from aragora_db.transfer.rows.digest import Digest
 from aragora_db.transfer.rows.kinds import Refused, copy_line
-from aragora_db.transfer.rows.stream import Block, Translated
+from aragora_db.transfer.rows.stream import Block, Translated, without_a_place
 from aragora_db.transfer.rows.translate import Translator
 from aragora_db.transfer.source.shapes import shape_of
 from aragora_db.transfer.source.snapshot import SourceTable
@@ -45,9 +45,21 @@ def attach(connection: Connection, source_file: str, table_name: str) -> int:
     Returns:
         How many there were.
     """
-    which = [_legacy.c.source_file == source_file, _legacy.c.table_name == table_name, _waits]
     attached = 0
-    after = 0
+    while found := _attach_some(connection, source_file, table_name):  # again: some may be the parents of others
+        attached += found
+    if attached:
+        moved = {"parked": _ledger.c.parked - attached, "carried": _ledger.c.carried + attached}
+        newest = sa.select(sa.func.max(_ledger.c.id)).where(
+            _ledger.c.source_file == source_file, _ledger.c.table_name == table_name
+        )
+        connection.execute(sa.update(_ledger).where(_ledger.c.id == newest.scalar_subquery()).values(moved))
+    return attached
+
+
+def _attach_some(connection: Connection, source_file: str, table_name: str) -> int:
+    which = [_legacy.c.source_file == source_file, _legacy.c.table_name == table_name, _waits]
+    attached = after = 0
     while rows := _next(connection, which, after):
         after = rows[-1].id
         by_columns: dict[tuple[str, ...], list[Any]] = {}
@@ -55,12 +67,6 @@ def attach(connection: Connection, source_file: str, table_name: str) -> int:
             by_columns.setdefault(tuple(sorted(row.row)), []).append(row)
         for columns, some in by_columns.items():
             attached += _attach(connection, source_file, SourceTable(table_name, columns), some)
-    if attached:
-        moved = {"parked": _ledger.c.parked - attached, "carried": _ledger.c.carried + attached}
-        newest = sa.select(sa.func.max(_ledger.c.id)).where(
-            _ledger.c.source_file == source_file, _ledger.c.table_name == table_name
-        )
-        connection.execute(sa.update(_ledger).where(_ledger.c.id == newest.scalar_subquery()).values(moved))
     return attached
 
 
@@ -92,8 +98,14 @@ def _attach(connection: Connection, source_file: str, source: SourceTable, rows:
     merge.write(connection, main, [])
     prove_staged(connection, main, [], stream.digests)
     settled = merge.is_any(main.staging, *merge.CARRIED, *merge.MERGED)
-    there = sa.select(main.staging.c.source_key).where(settled)
-    found = connection.execute(sa.delete(_legacy).where(_legacy.c.id.in_(there))).rowcount
+    there = _legacy.c.id.in_(sa.select(main.staging.c.source_key).where(settled))
+    found = 0
+    for row in rows:  # a value in a column that has no place stays where it is
+        surplus = [name for name in shape.unknown if row.row[name] is not None]
+        if surplus:
+            noted = sa.update(_legacy).where(_legacy.c.id == row.id, there).values(reason=without_a_place(surplus))
+            found += connection.execute(noted).rowcount
+    found += connection.execute(sa.delete(_legacy).where(there, _waits)).rowcount
     loader.after(connection, main.target, 0)
     main.staging.drop(connection)
     return found

@@ -132,6 +132,9 @@ class Move:
         stream = Stream(job.snapshot, job.source, shape, self._zone[1])
         columns = {name: [column.name for column in some] for name, some in stream.columns.items()}
         dismantled = direct.dismantle(connection, tables)
+        if dismantled is None:
+            savepoint.rollback()
+            return False
         try:
             for block in self._blocks(job, stream, report, refusals, connection):
                 direct.copy_block(connection, tables, columns, block)
@@ -266,7 +269,7 @@ class Move:
                     report.noted += len(block.noted)
                     if self._kept is None:
                         noted = ((each.row, each.reason) for each in block.noted)
-                        park(connection, report.source_file, job.source, noted)
+                        park(connection, report.source_file, job.source, noted, instead=False)
                 yield block
                 self._progress.advance(job.name, block.read)
 

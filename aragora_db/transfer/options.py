@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, cast
 from zoneinfo import ZoneInfo
 
 from tzlocal import get_localzone, get_localzone_name
@@ -86,7 +86,10 @@ def zone(name: str | None) -> tuple[str, tzinfo]:
     """
     try:
         if name is None:
-            return get_localzone_name() or "UTC", get_localzone()
+            own = cast("str | None", get_localzone_name())  # None, against its annotation, for a zone without a name
+            if own is None:
+                raise LookupError
+            return own, get_localzone()
         return name, ZoneInfo(name)
     except (OSError, ValueError, LookupError) as error:
         what = f"there is no time zone {name!r}" if name else "this machine does not say in which time zone it is"

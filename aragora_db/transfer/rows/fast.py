@@ -117,7 +117,8 @@ def plan(source: SourceTable, shape: Shape, local: tzinfo) -> FastPlan | None:
     if source.rowid is None or shape.target in _RULED or (shape.parts and shape.target not in _PARTS):
         return None
     conditions = [f"{quoted(name)} IS NULL" for name in shape.unknown]
-    conditions += [f"({quoted(name)} = 0 OR abs({quoted(name)}) > 1e-150)" for name in _not_tiny(shape)]
+    tiny = "BETWEEN -1e-150 AND 1e-150"  # abs() fails on the lowest integer
+    conditions += [f"({quoted(name)} = 0 OR {quoted(name)} NOT {tiny})" for name in _not_tiny(shape)]
     texts: list[str] = []
     values: list[str] = []
     documents: list[sa.Column[Any]] = []

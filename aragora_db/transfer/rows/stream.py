@@ -14,7 +14,7 @@ from aragora_db.transfer.rows.translate import Translator
 from aragora_db.transfer.source.shapes import Shape
 from aragora_db.transfer.source.snapshot import Snapshot, SourceTable
 
-__all__ = ["Block", "Refusal", "Stream", "Translated"]
+__all__ = ["Block", "Refusal", "Stream", "Translated", "without_a_place"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,11 @@ class Block:
     rows: dict[str, Translated]
     refused: list[Refusal] = field(default_factory=list[Refusal])
     noted: list[Refusal] = field(default_factory=list[Refusal])
+
+
+def without_a_place(columns: Sequence[str]) -> str:
+    """Why a row that is carried is kept whole as well."""
+    return f"columns without a place: {', '.join(columns)}"
 
 
 class Stream:
@@ -133,7 +138,7 @@ class Stream:
         held = dict(zip(self._source.columns, row[1:], strict=True))
         unknown = [name for name in self._shape.unknown if held[name] is not None]
         if unknown:
-            block.noted.append(Refusal(row, None, f"columns without a place: {', '.join(unknown)}"))
+            block.noted.append(Refusal(row, None, without_a_place(unknown)))
 
     def _count(self, block: Block) -> None:
         for table, rows in block.rows.items():

@@ -65,7 +65,14 @@ def row_key(table: SourceTable, row: Sequence[Any]) -> str:
     return str(key[0]) if len(key) == 1 and isinstance(key[0], str | int) else json.dumps(key, ensure_ascii=False)
 
 
-def park(connection: Connection, source: str, table: SourceTable, rows: Iterable[tuple[Sequence[Any], str]]) -> int:
+def park(
+    connection: Connection,
+    source: str,
+    table: SourceTable,
+    rows: Iterable[tuple[Sequence[Any], str]],
+    *,
+    instead: bool = True,
+) -> int:
     """Carry rows whole into ``legacy_rows``; rows that are there already stay once.
 
     Args:
@@ -73,6 +80,7 @@ def park(connection: Connection, source: str, table: SourceTable, rows: Iterable
         source: the file's name.
         table: the rows' table.
         rows: each with its number first, and why it has no other place.
+        instead: they have no other place, which says more than that a column has none.
 
     Returns:
         How many rows there were.
@@ -81,7 +89,11 @@ def park(connection: Connection, source: str, table: SourceTable, rows: Iterable
     for some in _sliced(rows):
         made = [_legacy_row(source, table, row, reason) for row, reason in some]
         statement = insert_into(connection.dialect, LegacyRow.__table__)
-        connection.execute(statement.on_conflict_do_nothing(index_elements=["fingerprint"]), made)
+        if instead:
+            reason = {"reason": statement.excluded.reason}
+            connection.execute(statement.on_conflict_do_update(index_elements=["fingerprint"], set_=reason), made)
+        else:
+            connection.execute(statement.on_conflict_do_nothing(index_elements=["fingerprint"]), made)
         count += len(made)
     return count
 
