@@ -31,10 +31,10 @@ def _index_words(session: Session, model: type[Base], table: sa.Table) -> None:
     """Write the words that are missing. Where none are there, the full-text index is built when all of them are."""
     connection = session.connection()
     loader = loader_of(connection)
-    everything = direct.are_empty(connection, [table])
     dismantled = (
         direct.dismantle(connection, [table]) if loader.copies and direct.may_dismantle(connection, [table]) else None
     )
+    everything = direct.are_empty(connection, [table])
     for _, rows in derived.missing(session, model, everything=everything):
         if rows:
             loader.fill(connection, table, rows)

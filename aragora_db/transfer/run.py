@@ -12,7 +12,7 @@ from datetime import tzinfo
 from functools import partial
 from typing import TypeVar
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
 from aragora_db.database import Database
 from aragora_db.engine import Target
@@ -24,7 +24,7 @@ from aragora_db.transfer.attach import attach, waiting
 from aragora_db.transfer.move import Job, Move
 from aragora_db.transfer.options import Options, Progress, Silent, zone
 from aragora_db.transfer.outcome import AGAIN, outcome_of
-from aragora_db.transfer.patient import locked_engine
+from aragora_db.transfer.patient import ImportLock, import_lock
 from aragora_db.transfer.plan import chosen_files, in_order, jobs_of, open_all
 from aragora_db.transfer.report import Report, TableReport
 from aragora_db.transfer.target import ledger
@@ -85,8 +85,8 @@ def import_folder(database: Database | None, options: Options, progress: Progres
             rehearsal.verify_only(database, jobs, options, local, progress, report)
         elif database is not None:
             database.ensure_ready()
-            with locked_engine(database, options.lock_timeout) as engine:
-                _import(engine, jobs, options, (name, local), progress, report)
+            with import_lock(database, options.lock_timeout) as lock:
+                _import(lock, jobs, options, (name, local), progress, report)
     report.seconds = time.perf_counter() - started
     if not options.dry_run:
         archive.keep(report, files, options, {each.file.name: each.content_hash for each in snapshots})
@@ -94,7 +94,7 @@ def import_folder(database: Database | None, options: Options, progress: Progres
 
 
 def _import(
-    engine: Engine,
+    lock: ImportLock,
     jobs: Sequence[Job],
     options: Options,
     local: tuple[str, tzinfo],
@@ -105,25 +105,25 @@ def _import(
     move = Move(options, local, rejects, progress)
 
     def commit(job: Job) -> TableReport:
-        return _committed(engine, lambda connection: move(connection, job))
+        return _committed(lock, lambda connection: move(connection, job))
 
     def run(group: Sequence[Job]) -> list[TableReport]:
         return [outcome_of(job, progress, commit) for job in group]
 
-    with engine.connect() as connection:
+    with lock.engine.connect() as connection:
         workers = max(1, min(options.jobs, loader_of(connection).connections))
     with _tuned_interpreter():
         for level in in_order(jobs):
             report.tables += _side_by_side(run, level, workers, options)
     report.rejects_file = None if rejects.path is None else str(rejects.path)
-    if _committed(engine, ledger.owed):
-        _attach(engine, report)
-        owed = _committed(engine, ledger.owed)
+    if _committed(lock, ledger.owed):
+        _attach(lock, report)
+        owed = _committed(lock, ledger.owed)
         progress.start("what follows from the rows: search words, head to head", 1)
-        _persistently(lambda: follow_up(engine, owed))
-        _committed(engine, lambda connection: ledger.pay(connection, owed))
+        _persistently(lock, lambda: follow_up(lock.engine, owed))
+        _committed(lock, lambda connection: ledger.pay(connection, owed))
         progress.finish("what follows from the rows: search words, head to head", "done")
-    report.foreign_keys = _committed(engine, lambda connection: loader_of(connection).foreign_keys_hold(connection))
+    report.foreign_keys = _committed(lock, lambda connection: loader_of(connection).foreign_keys_hold(connection))
 
 
 @contextmanager
@@ -158,19 +158,20 @@ def _side_by_side(
             raise
 
 
-def _committed(engine: Engine, work: Callable[[Connection], T]) -> T:
+def _committed(lock: ImportLock, work: Callable[[Connection], T]) -> T:
     """A unit of work in a transaction of its own, again when another one, or the network, was in the way."""
 
     def once() -> T:
-        with engine.begin() as connection:
+        with lock.engine.begin() as connection:
             return work(connection)
 
-    return _persistently(once)
+    return _persistently(lock, once)
 
 
-def _persistently(work: Callable[[], T]) -> T:
+def _persistently(lock: ImportLock, work: Callable[[], T]) -> T:
     for attempt in range(1, ATTEMPTS + 1):
         try:
+            lock.hold()
             return work()
         except AGAIN:
             if attempt == ATTEMPTS:
@@ -179,10 +180,10 @@ def _persistently(work: Callable[[], T]) -> T:
     raise AssertionError("unreachable")
 
 
-def _attach(engine: Engine, report: Report) -> None:
-    groups = _committed(engine, waiting)
+def _attach(lock: ImportLock, report: Report) -> None:
+    groups = _committed(lock, waiting)
     for file, table in groups:
-        found = _committed(engine, partial(_attach_one, file=file, table=table))
+        found = _committed(lock, partial(_attach_one, file=file, table=table))
         if found:
             report.attached[table] = report.attached.get(table, 0) + found
             _move_count(report, file, table, found)

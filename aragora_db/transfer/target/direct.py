@@ -69,13 +69,19 @@ class Dismantled:
             connection.exec_driver_sql(statement.replace("%", "%%"))
 
 
-def dismantle(connection: Connection, tables: Sequence[sa.Table]) -> Dismantled:
-    """Lock tables against everybody else, and take away what makes loading them slow."""
+def dismantle(connection: Connection, tables: Sequence[sa.Table]) -> Dismantled | None:
+    """Lock empty tables against everybody else, and take away what makes loading them slow.
+
+    Returns:
+        None, and nothing is taken away, when they are not empty: somebody who was writing to them had the lock before.
+    """
     keys: dict[str, str] = {}
     foreign_keys: dict[str, str] = {}
     indexes: list[str] = []
     names = [connection.dialect.identifier_preparer.format_table(table) for table in tables]
     connection.exec_driver_sql(f"LOCK TABLE {', '.join(names)} IN ACCESS EXCLUSIVE MODE")
+    if not are_empty(connection, tables):
+        return None
     constraints = [row for name in names for row in connection.execute(_CONSTRAINTS, {"name": name})]
     # Foreign keys first: they hold on to the keys that they refer to.
     for owner, name, definition, kind in sorted(constraints, key=lambda row: row.contype != "f"):

@@ -157,7 +157,7 @@ def _say(connection: Connection, staged: Staged, verdict: str, *where: Any, **va
 
 
 def _find_orphans(connection: Connection, main: Staged, others: Lookup, parked: Any) -> None:
-    """A row whose parent is neither there nor comes with it; and so on, for rows that are each other's parents."""
+    """A row whose parent is neither there nor comes with it."""
     for constraint in main.target.foreign_key_constraints:
         pairs = [
             (main.staging.c[e.parent.name], e.column) for e in constraint.elements if e.parent.name in main.columns
@@ -167,19 +167,27 @@ def _find_orphans(connection: Connection, main: Staged, others: Lookup, parked: 
         referred = others[constraint.referred_table.name]
         there = sa.exists().where(*(referred.c[column.name] == child for child, column in pairs))
         missing = [*(child.is_not(None) for child, _ in pairs), ~there]
-        own = constraint.referred_table is main.target
-        if own:
-            coming = main.staging.alias()
-            missing.append(
-                ~sa.exists().where(
-                    coming.c.verdict.is_(None), *(coming.c[column.name] == child for child, column in pairs)
-                )
-            )
-        while _say(connection, main, "orphan", *missing) and own:
-            pass
+        if constraint.referred_table is main.target:
+            ((child, column),) = pairs
+            _find_orphans_of_each_other(connection, main, child.name, column.name, *missing)
+        else:
+            _say(connection, main, "orphan", *missing)
         if parked is not None and all(column.identity is not None for _, column in pairs):
             ((child, _),) = pairs
             _say(connection, main, "orphan", sa.cast(child, sa.Text).in_(parked(constraint.referred_table.name)))
+
+
+def _find_orphans_of_each_other(connection: Connection, main: Staged, child: str, key: str, *missing: Any) -> None:
+    """Rows of a table that is its own parent: those without one, and all that come after them."""
+    staging, coming = main.staging, main.staging.alias()
+    for name in (child, key):  # each generation is looked up
+        sa.Index(f"ix_{staging.name}_{name}", staging.c[name]).create(connection)
+    comes = sa.exists().where(coming.c[key] == staging.c[child])
+    first: Any = sa.select(staging.c.source_key, staging.c[key]).where(*missing, ~comes)
+    lost: Any = first.cte("lost", recursive=True)
+    following: Any = sa.select(coming.c.source_key, coming.c[key])
+    lost = lost.union(following.join(lost, coming.c[child] == lost.c[key]))
+    _say(connection, main, "orphan", staging.c.source_key.in_(sa.select(lost.c.source_key)))
 
 
 def _find_repeated(connection: Connection, main: Staged, unique: tuple[str, ...]) -> None:
@@ -257,8 +265,7 @@ def _pair(connection: Connection, main: Staged) -> None:
     names = [name for name in main.columns if name != serial]
     coming = staging.alias()
     equal = [_equals(main, name, there.c[name], coming.c[name]) for name in names]
-    wanted = sa.exists().where(coming.c.verdict == _MAYBE, *equal)
-    free = [wanted]
+    free: list[Any] = [sa.exists().where(coming.c.verdict == _MAYBE, *equal)]
     if serial in main.columns:
         other = staging.alias()
         free.append(~sa.exists().where(other.c.verdict == "same", other.c[serial] == there.c[serial]))
