@@ -21,6 +21,7 @@ from aragora_db.transfer.target.parking import from_json
 from aragora_db.transfer.target.proof import prove_staged
 from aragora_db.transfer.target.staged import parked_numbers, stage
 from aragora_db.transfer.target.staging import loader_of
+from aragora_db.transfer.target.verdicts import judge
 
 __all__ = ["attach", "waiting"]
 
@@ -94,7 +95,7 @@ def _attach(connection: Connection, source_file: str, source: SourceTable, rows:
     loader = loader_of(connection)
     loader.load(connection, {shape.target: main.staging}, stream.block)
     loader.settle(connection, main.target, main.staging)
-    merge.judge(connection, main, [], Base.metadata.tables, parked_numbers(source_file))
+    judge(connection, main, [], Base.metadata.tables, parked_numbers(source_file))
     merge.write(connection, main, [])
     prove_staged(connection, main, [], stream.digests)
     settled = merge.is_any(main.staging, *merge.CARRIED, *merge.MERGED)

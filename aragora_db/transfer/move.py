@@ -25,6 +25,7 @@ from aragora_db.transfer.target.parking import Refusals, Rejects, park
 from aragora_db.transfer.target.proof import prove_staged, prove_whole
 from aragora_db.transfer.target.staged import REASONS, Everywhere, parked_numbers, parked_rows, stage
 from aragora_db.transfer.target.staging import loader_of
+from aragora_db.transfer.target.verdicts import judge
 
 __all__ = ["Job", "Move", "Stopped"]
 
@@ -70,6 +71,7 @@ class Move:
         kept: dict[str, sa.Table] | None = None,
     ) -> None:
         self._options, self._zone, self._rejects, self._progress, self._kept = options, zone, rejects, progress, kept
+        self._moved: set[tuple[str, str]] = set()
 
     def __call__(self, connection: Connection, job: Job) -> TableReport:
         """Move a table, in the connection's transaction; what an earlier run did stays as it is.
@@ -82,7 +84,10 @@ class Move:
         started = time.perf_counter()
         done = ledger.recall(connection, job.snapshot.content_hash).get(job.source.name)
         if done is not None:
-            return ledger.reported(done, job.snapshot.file.name)
+            report = ledger.reported(done, job.snapshot.file.name)
+            if (job.snapshot.content_hash, job.source.name) in self._moved:  # the file lies there twice
+                report.merged, report.carried = report.merged + report.carried, 0
+            return report
         target = "legacy_rows" if job.shape is None else job.shape.target
         report = TableReport(job.snapshot.file.name, job.source.name, target, job.source.rows)
         refusals = Refusals(job.snapshot.file.name, job.source)
@@ -99,6 +104,7 @@ class Move:
             if self._kept is None:
                 rejects = self._rejects.append(refusals)
                 ledger.record(connection, job.snapshot.content_hash, report, self._zone[0], rejects)
+                self._moved.add((job.snapshot.content_hash, job.source.name))
                 if report.carried:
                     ledger.owe(connection, target)
         finally:
@@ -165,7 +171,7 @@ class Move:
         report.load_seconds = time.perf_counter() - started
         for staged in (main, *parts):
             loader.settle(connection, staged.target, staged.staging)
-        merge.judge(connection, main, parts, Everywhere(self._there), parked_numbers(report.source_file))
+        judge(connection, main, parts, Everywhere(self._there), parked_numbers(report.source_file))
         self._write(connection, main, parts)
         if self._kept is None:
             report.checksums = prove_staged(connection, main, parts, stream.digests)

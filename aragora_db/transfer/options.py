@@ -85,12 +85,12 @@ def zone(name: str | None) -> tuple[str, tzinfo]:
         ConfigurationError: there is no such zone, or the machine does not say which one it is in.
     """
     try:
-        if name is None:
-            own = cast("str | None", get_localzone_name())  # None, against its annotation, for a zone without a name
-            if own is None:
-                raise LookupError
+        if name is not None:
+            return name, ZoneInfo(name)
+        own = cast("str | None", get_localzone_name())  # None, against its annotation, for a zone without a name
+        if own is not None:
             return own, get_localzone()
-        return name, ZoneInfo(name)
-    except (OSError, ValueError, LookupError) as error:
-        what = f"there is no time zone {name!r}" if name else "this machine does not say in which time zone it is"
-        raise ConfigurationError(f"{what}; name one as in --source-timezone Europe/Berlin, or UTC") from error
+    except (OSError, ValueError, LookupError):
+        pass
+    what = f"there is no time zone {name!r}" if name else "this machine does not say in which time zone it is"
+    raise ConfigurationError(f"{what}; name one as in --source-timezone Europe/Berlin, or UTC")

@@ -20,6 +20,7 @@ from aragora_db.transfer.target.parking import as_json, fingerprint, row_key
 from aragora_db.transfer.target.proof import Checksum, present_digest, read_digest
 from aragora_db.transfer.target.staged import stage
 from aragora_db.transfer.target.staging import loader_of
+from aragora_db.transfer.target.verdicts import judge
 
 __all__ = ["verify"]
 
@@ -96,7 +97,7 @@ def _row_by_row(
             loader.load(connection, tables, block)
             report.rejected += len(block.refused)
             progress.advance(job.name, block.read)
-    merge.judge(connection, main, parts, Base.metadata.tables)
+    judge(connection, main, parts, Base.metadata.tables)
     counted = sa.select(main.staging.c.verdict, sa.func.count()).group_by(main.staging.c.verdict)
     for verdict, rows in connection.execute(counted):
         if verdict == "same":

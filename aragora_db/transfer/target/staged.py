@@ -11,8 +11,9 @@ from sqlalchemy import Connection
 from aragora_db.models import Base, LegacyRow
 from aragora_db.transfer.source.shapes import Shape
 from aragora_db.transfer.target import merge
-from aragora_db.transfer.target.merge import Lookup, Staged
+from aragora_db.transfer.target.merge import Staged
 from aragora_db.transfer.target.staging import staging_table
+from aragora_db.transfer.target.verdicts import Lookup
 
 __all__ = ["REASONS", "Everywhere", "parked_numbers", "parked_rows", "stage"]
 

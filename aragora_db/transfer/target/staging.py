@@ -22,7 +22,7 @@ _PARTITION = 2_000  # rows
 def staging_table(target: sa.Table, columns: Sequence[sa.Column[Any]]) -> sa.Table:
     """A temporary table for rows of `target`.
 
-    Beside `columns` it has the number of the source row, the verdict on the row (`aragora_db.transfer.target.merge`)
+    Beside `columns` it has the number of the source row, the verdict on the row (`aragora_db.transfer.target.verdicts`)
     and, where that differs from its own, the id that the row has in the target.
     """
     return sa.Table(

@@ -1,0 +1,152 @@
+"""Two imports at once into one database."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import closing
+
+import psycopg
+import pytest
+
+from aragora_db.errors import TransferLocked
+from aragora_db.migrations.lock import Lock
+from aragora_db.transfer.patient import _LOCK
+
+PATIENCE = 300.0
+ROWS = """
+    DELETE FROM elo_history;
+    WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+    INSERT INTO elo_history (agent_name, elo, created_at) SELECT 'agent', i, '2026-09-23 06:27:43' FROM n;
+"""
+COUNTS = {"elo_history": 20_000, "elo_matches": 2, "elo_match_participants": 5, "consensus": 3, "legacy_rows": 3}
+
+COMMAND = ("-m", "aragora_db")
+STOPPED = """
+import os, signal
+from aragora_db.cli.main import main
+from aragora_db.transfer.target import ledger
+original = ledger.record
+def record(*arguments):
+    if ledger.record is record:
+        ledger.record = original
+        print("stopped", flush=True)
+        os.kill(os.getpid(), signal.SIGSTOP)
+    original(*arguments)
+ledger.record = record
+main()
+"""
+"""The program, which stops (as with Ctrl-Z) when it has imported its first table but not yet committed it."""
+
+
+def _start(importer, *program):
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("ARAGORA_", "DATABASE_"))}
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", *program, "import", "--source-dir", str(importer.sources.folder)],
+        env=kept | {"DATABASE_URL": importer.database.dsn.url(), "COLUMNS": "500"},
+        cwd=importer.output,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def _end(process):
+    return process.communicate(timeout=PATIENCE)[0], process.returncode
+
+
+@pytest.fixture
+def files(sources):
+    """A folder with some rows in several tables."""
+    sources.write("agent_elo.db", sources.script("agent_elo"), ROWS)
+    sources.aragora("consensus_memory")
+    return sources
+
+
+def _counts(importer):
+    return {name: importer.count(name) for name in COUNTS}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("files")
+def test_two_at_once(importer):
+    """A timer that starts one before the last has ended: both end well, and every row is there once."""
+    processes = [_start(importer, *COMMAND) for _ in range(2)]
+    ended = [_end(process) for process in processes]
+    assert [code for _, code in ended] == [0, 0], ended
+    assert _counts(importer) == COUNTS
+    assert importer(timezone=None).nothing_to_do
+    assert importer(timezone=None, verify_only=True).good
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("files")
+def test_the_second_says_who_runs(into):
+    """Nobody should have to guess whether the other one hangs, or on which machine it is."""
+    importer = into("postgresql")
+    first = _start(importer, "-c", STOPPED)
+    assert first.stdout.readline() == "stopped\n"
+    said, code = _end(_start(importer, *COMMAND))
+    assert code == 4, said
+    (holder,) = re.findall(r"process (\d+) \(aragora\S* import, [^)]+\), for \d+ s now, holds the import lock", said)
+    with closing(psycopg.connect(importer.database.dsn.url())) as connection:
+        found = connection.execute("SELECT application_name FROM pg_stat_activity WHERE pid = %s", (holder,))
+        assert found.fetchone()[0].endswith(" import")
+    assert "Traceback" not in said
+    first.send_signal(signal.SIGCONT)
+    assert _end(first)[1] == 0
+    said, code = _end(_start(importer, *COMMAND))
+    assert (code, "nothing to do" in said) == (0, True), said
+    assert _counts(importer) == COUNTS
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("files")
+def test_the_second_waits_for_the_file(into):
+    """SQLite lets one write at a time: the second waits for its turn, and finds everything done."""
+    importer = into("sqlite")
+    first = _start(importer, "-c", STOPPED)
+    assert first.stdout.readline() == "stopped\n"
+    second = _start(importer, *COMMAND)
+    with pytest.raises(subprocess.TimeoutExpired):
+        second.wait(3)
+    first.send_signal(signal.SIGCONT)
+    assert [_end(process)[1] for process in (first, second)] == [0, 0]
+    assert _counts(importer) == COUNTS
+    assert importer(timezone=None).nothing_to_do
+
+
+@pytest.mark.usefixtures("files")
+def test_the_lock_is_waited_for(into):
+    """The second goes on by itself when the first has ended in time."""
+    importer = into("postgresql")
+    with closing(psycopg.connect(importer.database.dsn.url(), application_name="somebody import")) as holder:
+        holder.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK.key,))
+        with pytest.raises(TransferLocked, match=rf"process {holder.info.backend_pid} \(somebody import, .*waited 0 s"):
+            importer(lock_timeout=0)
+        assert _counts(importer) == dict.fromkeys(COUNTS, 0)
+        timer = threading.Timer(0.5, holder.rollback)
+        timer.start()
+        assert importer(lock_timeout=60).good
+        timer.join()
+    assert _counts(importer) == COUNTS
+
+
+@pytest.mark.usefixtures("files")
+@pytest.mark.parametrize("options", [{"dry_run": True}, {"verify_only": True}], ids=lambda options: next(iter(options)))
+def test_looking_waits_too(into, options):
+    """What is being written now can neither be proven nor foretold."""
+    importer = into("postgresql")
+    with closing(psycopg.connect(importer.database.dsn.url())) as holder:
+        holder.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK.key,))
+        with pytest.raises(TransferLocked):
+            importer(lock_timeout=0, **options)
+
+
+def test_migrations_have_another_lock():
+    """An import that waits for its own migration would wait for ever."""
+    assert Lock("migration", "aragora_schema_version", TransferLocked).key != _LOCK.key
