@@ -44,7 +44,7 @@ bench: setup ## the figures of benchmarks/, written to benchmarks/results/
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
 bench-import: setup ## the import against \copy, pgloader and executemany; ten minutes, 8 GB of disk
-	$(BIN)/python benchmarks/run.py import $(ARGS)
+	$(BIN)/python benchmarks/run.py import import_memory $(ARGS)
 
 docs: setup ## regenerate docs/reference from the models
 	$(BIN)/python scripts/generate_schema_docs.py

@@ -2,38 +2,22 @@ r"""The import, complete with validation, indexes and proof, against ``\copy``, 
 
 from __future__ import annotations
 
-import json
 import statistics
-import sys
 import tempfile
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import psycopg
 from import_data import write_matches, write_memories
-from import_peers import Finished, copy_by_hand, executemany, export_text, pgloader, run, to_our_schema
+from import_peers import copy_by_hand, executemany, export_text, pgloader, to_our_schema
+from import_runs import Page, drop, new_database, ours
 from measure import machine
 
 from aragora_db.testing.client import OwnKeeper, ask
-from aragora_db.testing.databases import create_database
 
 MATCHES, MEMORIES = 1_000_000, 500_000
-SIZES = (100_000, 1_000_000, 10_000_000)
 ROWS = MATCHES + MEMORIES
-
-
-@dataclass(frozen=True)
-class Page:
-    """A table of figures, and what a reader has to know."""
-
-    lines: tuple[str, ...]
-
-    def markdown(self) -> str:
-        """The page in `results`."""
-        return "\n".join(self.lines) + "\n"
 
 
 def measure(runs: int) -> Page:
@@ -50,37 +34,19 @@ def measure(runs: int) -> Page:
         write_matches(sources / "agent_elo.db", MATCHES)
         write_memories(sources / "continuum.db", MEMORIES)
         figures = [_once(server["admin_url"], psql, sources, folder, number) for number in range(runs)]
-        memory = [_memory(server["admin_url"], folder, size) for size in SIZES]
         version = _version(server["admin_url"])
-    return Page(tuple(_page(figures, memory, version)))
-
-
-def _ours(url: str, sources: Path, *options: str) -> tuple[Finished, dict[str, Any]]:
-    command = [sys.executable, "-m", "aragora_db", "import", "--source-dir", str(sources), "--source-timezone", "UTC"]
-    finished = run([*command, "--json", *options], DATABASE_URL=url, PWD=str(sources))
-    return finished, json.loads(finished.output)
-
-
-def _database(admin_url: str, name: str) -> str:
-    url = create_database(admin_url, name)
-    run([sys.executable, "-m", "aragora_db", "migrate"], DATABASE_URL=url)
-    return url
-
-
-def _drop(admin_url: str, name: str) -> None:
-    with psycopg.connect(admin_url, autocommit=True) as connection:
-        connection.execute(f'DROP DATABASE "{name}"')
+    return Page(tuple(_page(figures, version)))
 
 
 def _once(admin_url: str, psql: str, sources: Path, folder: Path, number: int) -> dict[str, float]:
     """Everything once, in its own database."""
     name = f"bench_import_{number}"
-    url = _database(admin_url, name)
-    whole, document = _ours(url, sources)
+    url = new_database(admin_url, name)
+    whole, document = ours(url, sources)
     export_text(url, psql, folder)
-    _drop(admin_url, name)
-    url = _database(admin_url, name)
-    _, serial = _ours(url, sources, "--jobs", "1")
+    drop(admin_url, name)
+    url = new_database(admin_url, name)
+    _, serial = ours(url, sources, "--jobs", "1")
     copied, built, psql_memory = copy_by_hand(url, psql, folder)
     found = {
         "load": sum(table["load_seconds"] for table in serial["tables"]),
@@ -101,20 +67,8 @@ def _once(admin_url: str, psql: str, sources: Path, folder: Path, number: int) -
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(f'ALTER DATABASE "{name}" RESET search_path')
     found["executemany"] = executemany(url, sources / "agent_elo.db")
-    _drop(admin_url, name)
+    drop(admin_url, name)
     return found
-
-
-def _memory(admin_url: str, folder: Path, size: int) -> tuple[int, float, float]:
-    """Rows, seconds and MB of an import of matches alone."""
-    sources = folder / f"size{size}"
-    sources.mkdir()
-    write_matches(sources / "agent_elo.db", size)
-    url = _database(admin_url, "bench_import_memory")
-    finished, _ = _ours(url, sources)
-    _drop(admin_url, "bench_import_memory")
-    (sources / "agent_elo.db").unlink()
-    return size, finished.seconds, finished.megabytes
 
 
 def _version(admin_url: str) -> str:
@@ -122,13 +76,13 @@ def _version(admin_url: str) -> str:
         return str(connection.info.parameter_status("server_version")).partition(" ")[0]
 
 
-def _page(figures: list[dict[str, float]], memory: list[tuple[int, float, float]], version: str) -> list[str]:
+def _page(figures: list[dict[str, float]], version: str) -> list[str]:
     middle = {name: statistics.median(each[name] for each in figures) for name in figures[0]}
     copy = middle["copied"]
     lines = [
         "# The import against its peers",
         "",
-        f"{datetime.now(UTC):%Y-%m-%d}; {machine()}; PostgreSQL {version} on the same cores; medians of {len(figures)}.",
+        f"{datetime.now(UTC):%Y-%m-%d}; {machine()}; PostgreSQL {version} beside them; medians of {len(figures)} runs.",
         "",
         f"{MATCHES:,} matches of two or three agents (2.3 million participants) and {MEMORIES:,} memories of about 500",
         "characters, from two SQLite files into our tables: `elo_matches`, `elo_match_participants`,",
@@ -167,16 +121,7 @@ def _page(figures: list[dict[str, float]], memory: list[tuple[int, float, float]
     else:
         lines.append("| end to end, rate to pgloader | 3 | pgloader is not installed here |")
     lines += [
-        f"| peak memory | 150 MB | {max(middle['memory'], *(each[2] for each in memory)):.0f} MB |",
-        "",
-        "Matches alone:",
-        "",
-        "| rows | seconds | rows/s | peak MB |",
-        "|--:|--:|--:|--:|",
-        *(
-            f"| {size:,} | {seconds:.1f} | {size / seconds:,.0f} | {megabytes:.0f} |"
-            for size, seconds, megabytes in memory
-        ),
+        f"| peak memory | 150 MB | {middle['memory']:.0f} MB |",
         "",
         r"`\copy` reads lines that are ready; ours reads SQLite, checks every value, takes JSON apart into rows and",
         "counts a checksum, on the cores that PostgreSQL parses on. pgloader copies texts as they are, timestamps and",

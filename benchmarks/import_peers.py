@@ -31,11 +31,11 @@ class Finished:
     output: str
 
 
-def run(command: Sequence[str], **environment: str) -> Finished:
+def run(command: Sequence[str], folder: Path | None = None, **environment: str) -> Finished:
     """Run a command and wait for it, with the kernel's own account of its memory."""
     started = perf_counter()
     process = subprocess.Popen(
-        command, env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        command, cwd=folder, env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     output = process.stdout.read() if process.stdout is not None else b""
     _, status, usage = os.wait4(process.pid, 0)

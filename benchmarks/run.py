@@ -9,8 +9,8 @@ from pathlib import Path
 
 from measure import RESULTS, Result
 
-NO_BENCHMARKS = {"grown", "import_data", "import_peers", "measure", "run"}
-ONLY_BY_NAME = {"import"}  # takes ten minutes: make bench-import
+NO_BENCHMARKS = {"grown", "import_data", "import_peers", "import_runs", "measure", "run"}
+ONLY_BY_NAME = {"import", "import_memory"}  # take ten minutes: make bench-import
 
 
 def main() -> int:

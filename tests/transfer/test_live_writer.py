@@ -88,7 +88,7 @@ class Writer:
 
 @pytest.fixture
 def writing(sources, tmp_path):
-    """A file in WAL mode, and what starts its writer: ``with writing("stays") as writer``."""
+    """What starts a writer to a file in WAL mode, once it has written something."""
     path = sources.write("agent_elo.db", sources.script("agent_elo"), EMPTY)
 
     @contextmanager
@@ -171,6 +171,30 @@ def test_the_file_is_the_writers(into, writing, sources, way):
     assert [name for (name,) in history] == _prefix(total)
     assert importer().good
     assert [file.name for file in sources.folder.iterdir()] == ["agent_elo.db"]
+
+
+OPENING = """
+import fcntl, sys
+with open(sys.argv[1], "r+b") as file:
+    fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB, 510, 0x40000002)
+    print("opening", flush=True)
+    sys.stdin.read()
+"""
+"""What a SQLite connection does before it opens the -shm; see os.h for the bytes."""
+
+
+def test_somebody_opens_it_just_now(importer, sources):
+    """A -shm that is removed between their open() and their lock is theirs alone: what they commit would be lost."""
+    path = sources.write("agent_elo.db", sources.script("agent_elo"), EMPTY)
+    opening = subprocess.Popen(
+        [sys.executable, "-c", OPENING, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert opening.stdout.readline() == "opening\n"
+        assert importer().good
+        assert sorted(file.suffix for file in sources.folder.iterdir()) == [".db", ".db-shm", ".db-wal"]
+    finally:
+        opening.communicate("")
 
 
 def test_it_is_not_archived(importer, writing, tmp_path, sources):

@@ -144,12 +144,10 @@ def test_killed_at_random_moments(undisturbed, dialect, into):
 
 
 MOMENTS = [
-    "move:stage 9",  # a table is about to begin
     "move:park 1",  # orphans are on their way
     "move:prove_staged 5",  # rows are written, not yet proven
     "target.ledger:record 6",  # proven, not yet in the ledger
     "run:_attach 1",  # every table is there, and parked rows may have found their parents
-    "run:follow_up 1",  # before search words and head to head
     "after:_count_meetings 1",  # in the middle of them
 ]
 

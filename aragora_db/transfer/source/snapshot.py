@@ -22,6 +22,7 @@ _BUSY_TIMEOUT_MS = 5_000
 _BEGIN = "PRAGMA query_only = ON; PRAGMA trusted_schema = OFF; BEGIN; SELECT count(*) FROM sqlite_schema"
 _BLOCK = 1 << 20  # bytes hashed at once
 _DMS = 128  # the byte of a -shm file that every connection in WAL mode holds a shared lock on, see os_unix.c
+_SHARED_FIRST, _SHARED_SIZE = 0x4000_0002, 510  # the bytes of a database that SQLite's locks are on, see os.h
 _ROWS, _BYTES = 5_000, 2 << 20  # of a chunk, about
 
 
@@ -209,12 +210,12 @@ def opened(file: SourceFile) -> Generator[Snapshot]:
     # Before the transaction begins: what a writer adds in between is in the snapshot and not in the hash, so that the
     # next run finds another hash and looks again. The other way round it would be missed.
     fingerprint = content_hash(file)
-    connection = _connect(file.path, has_wal=sides[0].exists() and sides[0].stat().st_size > 0)
+    connection = _connect(file.path, has_wal=_size(sides[0]) > 0)
     try:
         yield Snapshot(file, connection, fingerprint)
     finally:
         connection.close(force=True)
-        _tidy(missing, sides[1])
+        _tidy(file.path, missing, sides[1])
 
 
 def reason_of(error: Exception) -> str:
@@ -286,17 +287,28 @@ def content_hash(file: SourceFile) -> str:
     return digest.hexdigest()
 
 
-def _tidy(made: Sequence[Path], shared_index: Path) -> None:
-    """Remove the side files that reading a WAL database makes, unless somebody opened the database meanwhile."""
-    if shared_index not in made or not shared_index.exists() or os.name != "posix":
+def _size(path: Path) -> int:
+    """A file's size; 0 when it is not there, or not any more."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _tidy(database: Path, made: Sequence[Path], shared_index: Path) -> None:
+    """Remove the side files that reading a WAL database makes, unless somebody opened the database meanwhile.
+
+    Under the exclusive lock that SQLite's own last connection takes for it: whoever opens the -shm has the shared one.
+    Without it a writer could go on with a -shm that nobody else sees, and what it commits would be lost.
+    """
+    if shared_index not in made or os.name != "posix":
         return
     import fcntl  # noqa: PLC0415 -- not on Windows
 
-    with shared_index.open("r+b") as index:
-        try:
-            fcntl.lockf(index, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _DMS)
-        except OSError:
-            return
+    exclusive = fcntl.LOCK_EX | fcntl.LOCK_NB
+    with suppress(OSError), database.open("r+b") as locked, shared_index.open("r+b") as index:
+        fcntl.lockf(locked, exclusive, _SHARED_SIZE, _SHARED_FIRST)
+        fcntl.lockf(index, exclusive, 1, _DMS)
         for side in made:
-            if side == shared_index or (side.exists() and not side.stat().st_size):
+            if side == shared_index or not _size(side):
                 side.unlink(missing_ok=True)
