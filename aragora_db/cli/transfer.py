@@ -72,11 +72,17 @@ def register(app: typer.Typer, settings: Callable[[], Settings]) -> None:
         jobs: Annotated[int, typer.Option(min=1, max=32, help="Tables written at the same time.")] = 2,
         json: Json = False,
     ) -> int:
-        """Import Aragora's SQLite files: nothing lost, proven row by row, to be stopped and started again at any time.
+        """Import Aragora's SQLite files: nothing lost, proven row by row.
 
-        Tables are told by their columns, whatever a file is called. What has no place goes whole into legacy_rows; rows
-        that no column could hold are written to aragora-import-TIME.rejects.jsonl with their reason and their bytes.
-        Files that were imported already are skipped. Exit code 1: something was left, the report says what and why.
+        It may be stopped at any time: run it again, and it goes on. What was imported already is skipped.
+
+        Tables are told by their columns, whatever a file is called.
+
+        What has no place goes whole into legacy_rows.
+
+        What no column could hold is written to aragora-import-TIME.rejects.jsonl, with its reason and its bytes.
+
+        Exit code 1: something was left; the report says what, and why.
         """
         _check_extra()
         from aragora_db.transfer import Options, import_folder  # noqa: PLC0415 -- imports apsw and the models
@@ -97,13 +103,9 @@ def register(app: typer.Typer, settings: Callable[[], Settings]) -> None:
             jobs,
             archive,
         )
-        target = Settings.explicit(**_named(read), database_url=target_url) if target_url else read
-        with _shown_progress() as progress:
-            if dry_run and target_url is None and not _names_a_database(read):
-                report = import_folder(None, options, progress)
-            else:
-                with closing(Database(target)) as opened:
-                    report = import_folder(opened, options, progress)
+        target = _aimed_at(target_url, read) if target_url else read
+        with _shown_progress() as progress, closing(Database(target)) as opened:
+            report = import_folder(opened, options, progress)
         if json:
             print_json(report.as_dict())
         else:
@@ -164,8 +166,16 @@ def _named(settings: Settings) -> dict[str, Any]:
     return {name: getattr(settings, name) for name in given}
 
 
-def _names_a_database(settings: Settings) -> bool:
-    return bool(settings.model_fields_set & {"postgres_dsn", "database_url", "pg_host", "backend"})
+def _aimed_at(url: str, settings: Settings) -> Settings:
+    """The settings of the environment for another database.
+
+    Raises:
+        ConfigurationError: the URL names none.
+    """
+    try:
+        return Settings.explicit(**_named(settings), database_url=url)
+    except ConfigurationError as error:
+        raise ConfigurationError(str(error).replace("DATABASE_URL", "--target-url")) from None
 
 
 # -- progress ---------------------------------------------------------------------------------------------------------
@@ -248,6 +258,8 @@ def _summary(report: Report) -> RenderableType:
         parts.append(Text(f"archived: {', '.join(report.archived)}"))
     if report.rejects_file:
         parts.append(Text(f"rejected rows: {report.rejects_file}", style="yellow"))
+    if report.report_file:
+        parts.append(Text(f"report: {report.report_file}"))
     parts += [Text(note) for note in report.notes]
     parts.append(_verdict(report))
     return Group(*parts)
@@ -267,14 +279,19 @@ def _cells(each: TableReport) -> list[str | Text]:
 
 
 def _verdict(report: Report) -> Text:
+    seconds = f" ({report.seconds:.1f} s)"
     if not report.good:
-        return Text(f"something was left ({report.seconds:.1f} s)", style="bold red")
+        failed = sum(each.failed is not None for each in report.tables)
+        found = {"files not read": len(report.left), "tables failed": failed, "rows rejected": report.total("rejected")}
+        left = ", ".join(f"{count:,} {what}" for what, count in found.items() if count)
+        return Text(f"left: {left or 'rows without their parents'}; everything else is done{seconds}", style="bold red")
     if report.nothing_to_do:
         return Text("nothing to do: everything was imported before", style="green")
-    if report.target is None or report.mode == "validation only":
-        return Text(f"every row can be carried ({report.seconds:.1f} s); nothing was written", style="green")
+    if report.mode == "validation only":
+        return Text(f"every value has a place{seconds}; nothing was written", style="green")
+    parked = f", {report.total('parked'):,} of them parked in legacy_rows" if report.total("parked") else ""
     done = "every row would be accounted for" if report.mode == "dry run" else "every row is accounted for"
-    return Text(f"{done} ({report.seconds:.1f} s)", style="green")
+    return Text(f"{done}{parked}{seconds}", style="green")
 
 
 def _exported(written: Export) -> dict[str, Any]:

@@ -6,11 +6,11 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from aragora_db.errors import TransferError
+from aragora_db.errors import UsageError
 from aragora_db.transfer.options import Options
 from aragora_db.transfer.report import Report
 from aragora_db.transfer.source.files import SourceFile
-from aragora_db.transfer.source.snapshot import content_hash
+from aragora_db.transfer.source.snapshot import content_hash, nobody_else
 
 __all__ = ["keep", "refuse_occupied"]
 
@@ -21,12 +21,19 @@ def refuse_occupied(files: Sequence[SourceFile], options: Options) -> None:
     """Keep an import from starting whose files could not all be moved away afterwards.
 
     Raises:
-        TransferError: a file's place in ``options.archive`` is taken.
+        UsageError: a file's place in ``options.archive`` is taken, or there can be no such folder.
     """
-    places = [] if options.archive is None else [options.archive / file.name for file in files]
-    for place in places:
-        if place.exists():
-            raise TransferError(f"{place} exists already; choose another folder for --archive")
+    if options.archive is None:
+        return
+    try:
+        options.archive.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--archive {options.archive} cannot be made: {error.strerror}") from error
+    for file in files:
+        for suffix in ("", *_SIDE_FILES):
+            place = options.archive / f"{file.name}{suffix}"
+            if place.exists():
+                raise UsageError(f"{place} exists already; choose another folder for --archive")
 
 
 def keep(report: Report, files: Sequence[SourceFile], options: Options, hashes: dict[str, str] | None = None) -> None:
@@ -35,7 +42,8 @@ def keep(report: Report, files: Sequence[SourceFile], options: Options, hashes: 
         for file in files:
             why = _why_not(report, file, hashes or {})
             if why is None:
-                _move(file, options.archive)
+                why = _moved_away(file, options)
+            if why is None:
                 report.archived.append(file.name)
             else:
                 report.notes.append(f"{file.name} was not archived: {why}")
@@ -44,7 +52,9 @@ def keep(report: Report, files: Sequence[SourceFile], options: Options, hashes: 
     folder = options.archive or options.output_dir
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _free_name(folder, report).write_text(report.markdown(), encoding="utf-8")
+        path = _free_name(folder, report)
+        path.write_text(report.markdown(), encoding="utf-8")
+        report.report_file = str(path)
     except OSError as error:
         report.notes.append(f"the report could not be written to {folder}: {error.strerror}")
 
@@ -67,10 +77,25 @@ def _why_not(report: Report, file: SourceFile, hashes: dict[str, str]) -> str | 
     return None
 
 
+def _moved_away(file: SourceFile, options: Options) -> str | None:
+    """Move a file; why not, if it cannot be."""
+    assert options.archive is not None  # noqa: S101 -- the caller looked
+    if (options.source_dir / file.name).is_symlink():
+        return "it is a link; move what it leads to yourself"
+    try:
+        with nobody_else(file.path) as alone:
+            if not alone:
+                return "another process has it open"
+            _move(file, options.archive)
+    except OSError as error:
+        return f"it cannot be moved: {error.strerror}"
+    return None
+
+
 def _move(file: SourceFile, archive: Path) -> None:
     place = archive / file.name
     if place.exists():
-        raise TransferError(f"{place} exists already; choose another folder for --archive")
+        raise UsageError(f"{place} exists already; choose another folder for --archive")
     place.parent.mkdir(parents=True, exist_ok=True)
     # The WAL first: a database without it would look whole, and is not.
     for suffix in (*_SIDE_FILES, ""):

@@ -26,7 +26,7 @@ from aragora_db.transfer.target.verdicts import judge
 __all__ = ["attach", "waiting"]
 
 _ORPHAN = "orphan:"
-_SLICE = 2_000
+_SLICE = 500
 
 _legacy: Any = LegacyRow.__table__
 _ledger: Any = ImportedTable.__table__
@@ -40,14 +40,22 @@ def waiting(connection: Connection) -> list[tuple[str, str]]:
     return sorted(((file, table) for file, table in found), key=lambda each: (order.get(each[1], 0), each))
 
 
-def attach(connection: Connection, source_file: str, table_name: str) -> int:
+def attach(connection: Connection, source_file: str, table_name: str, zone_name: str) -> int:
     """Move the rows of one file's table whose parents are there by now; in the connection's transaction.
+
+    Args:
+        connection: where.
+        source_file: the file that they came from.
+        table_name: their table there.
+        zone_name: of naive timestamps, for rows whose import is not on record here.
 
     Returns:
         How many there were.
     """
     attached = 0
-    while found := _attach_some(connection, source_file, table_name):  # again: some may be the parents of others
+    while found := _attach_some(
+        connection, source_file, table_name, zone_name
+    ):  # again: some may be the parents of others
         attached += found
     if attached:
         moved = {"parked": _ledger.c.parked - attached, "carried": _ledger.c.carried + attached}
@@ -58,7 +66,7 @@ def attach(connection: Connection, source_file: str, table_name: str) -> int:
     return attached
 
 
-def _attach_some(connection: Connection, source_file: str, table_name: str) -> int:
+def _attach_some(connection: Connection, source_file: str, table_name: str, zone_name: str) -> int:
     which = [_legacy.c.source_file == source_file, _legacy.c.table_name == table_name, _waits]
     attached = after = 0
     while rows := _next(connection, which, after):
@@ -67,7 +75,7 @@ def _attach_some(connection: Connection, source_file: str, table_name: str) -> i
         for row in rows:
             by_columns.setdefault(tuple(sorted(row.row)), []).append(row)
         for columns, some in by_columns.items():
-            attached += _attach(connection, source_file, SourceTable(table_name, columns), some)
+            attached += _attach(connection, source_file, SourceTable(table_name, columns), some, zone_name)
     return attached
 
 
@@ -76,21 +84,22 @@ def _next(connection: Connection, which: Sequence[Any], after: int) -> Sequence[
     return connection.execute(some.order_by(_legacy.c.id).limit(_SLICE)).all()
 
 
-def _zone_of(connection: Connection, source_file: str) -> Any:
+def _zone_of(connection: Connection, source_file: str, otherwise: str) -> Any:
+    """The zone of the file's import; rows that came by way of another database have none on record."""
     name = connection.scalar(
         sa.select(_ledger.c.source_timezone)
         .where(_ledger.c.source_file == source_file)
         .order_by(_ledger.c.id.desc())
         .limit(1)
     )
-    return zone(name or "UTC")[1]
+    return zone(name or otherwise)[1]
 
 
-def _attach(connection: Connection, source_file: str, source: SourceTable, rows: Sequence[Any]) -> int:
+def _attach(connection: Connection, source_file: str, source: SourceTable, rows: Sequence[Any], zone_name: str) -> int:
     shape = shape_of(source)
     if shape is None or shape.parts:
         return 0
-    stream = _Parked(Translator(source, shape, _zone_of(connection, source_file)), rows)
+    stream = _Parked(Translator(source, shape, _zone_of(connection, source_file, zone_name)), rows)
     (main,) = stage(connection, shape, stream, lambda table: table)
     loader = loader_of(connection)
     loader.load(connection, {shape.target: main.staging}, stream.block)

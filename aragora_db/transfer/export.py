@@ -6,13 +6,15 @@ from collections.abc import Generator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
+from uuid import uuid4
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from aragora_db.database import Database
 from aragora_db.engine import READ_ONLY_OPTIONS
-from aragora_db.errors import ProofFailed, TransferError
+from aragora_db.errors import ProofFailed, TransferError, UsageError
 from aragora_db.models import Base
 from aragora_db.transfer.options import Progress, Silent
 from aragora_db.transfer.patient import patient_engine
@@ -23,6 +25,7 @@ from aragora_db.transfer.target.staging import loader_of
 __all__ = ["Export", "export_file", "exported_tables"]
 
 _SLICE = 2_000
+_SIDE_FILES = ("-wal", "-shm", "-journal")
 
 
 @dataclass(frozen=True)
@@ -49,19 +52,22 @@ def export_file(database: Database, path: Path, progress: Progress | None = None
         progress: hears how far it is.
 
     Raises:
-        TransferError: the file exists, or cannot be written.
+        UsageError: the file exists, or its folder does not.
+        TransferError: it cannot be written.
         ProofFailed: what was written is not what was read; there is no file then.
     """
     if path.exists():
-        raise TransferError(f"{path} exists already; an export writes a new file")
+        raise UsageError(f"{path} exists already; an export writes a new file")
     if not path.absolute().parent.is_dir():
-        raise TransferError(f"there is no folder {path.absolute().parent} to write {path.name} in")
+        raise UsageError(f"there is no folder {path.absolute().parent} to write {path.name} in")
+    beside = [each for suffix in _SIDE_FILES if (each := path.with_name(path.name + suffix)).exists()]
+    if beside:
+        raise UsageError(f"{beside[0]} lies there, and SQLite would take it for a part of {path}: move it away")
     database.ensure_ready()
-    unfinished = path.with_name(f"{path.name}.part")
-    _remove(unfinished)
+    unfinished = path.with_name(f"{path.name}.{uuid4().hex[:8]}.part")
     try:
         with (
-            closing(Database(f"sqlite:///{unfinished.absolute()}")) as copy,
+            closing(Database(f"sqlite:///{quote(str(unfinished.absolute()))}")) as copy,
             patient_engine(database, "export") as source,
             patient_engine(copy, "export") as target,
         ):
@@ -70,7 +76,7 @@ def export_file(database: Database, path: Path, progress: Progress | None = None
             with snapshot.connect() as reading, _without_journal(target.connect()) as writing:
                 tables = [_copied(reading, writing, table, progress or Silent()) for table in exported_tables()]
                 writing.commit()
-        unfinished.replace(path)
+        _publish(unfinished, path)
     except OSError as error:
         raise TransferError(f"{path} cannot be written: {error.strerror}") from error
     finally:
@@ -105,7 +111,17 @@ def _copied(reading: Connection, writing: Connection, table: sa.Table, progress:
     return Checksum(table.name, read.rows, str(read))
 
 
+def _publish(unfinished: Path, path: Path) -> None:
+    """Give the file its name, which nobody took meanwhile."""
+    try:
+        path.hardlink_to(unfinished)
+    except FileExistsError:
+        raise UsageError(f"{path} exists by now; an export writes a new file") from None
+    except OSError:  # a file system without hard links
+        unfinished.replace(path)
+
+
 def _remove(path: Path) -> None:
-    for suffix in ("", "-wal", "-shm", "-journal"):
+    for suffix in ("", *_SIDE_FILES):
         with suppress(FileNotFoundError):
             path.with_name(path.name + suffix).unlink()

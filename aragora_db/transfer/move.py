@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
+from itertools import tee
 from typing import Any
 
 import sqlalchemy as sa
@@ -71,7 +72,7 @@ class Move:
         kept: dict[str, sa.Table] | None = None,
     ) -> None:
         self._options, self._zone, self._rejects, self._progress, self._kept = options, zone, rejects, progress, kept
-        self._moved: set[tuple[str, str]] = set()
+        self._tried: dict[tuple[str, str, str], TableReport] = {}
 
     def __call__(self, connection: Connection, job: Job) -> TableReport:
         """Move a table, in the connection's transaction; what an earlier run did stays as it is.
@@ -82,11 +83,17 @@ class Move:
             DatabaseError: the database refused, or was lost.
         """
         started = time.perf_counter()
+        this = job.snapshot.content_hash, job.source.name, job.snapshot.file.name
         done = ledger.recall(connection, job.snapshot.content_hash).get(job.source.name)
         if done is not None:
+            if this in self._tried:  # the commit whose outcome was not known had come through
+                return self._tried[this]
             report = ledger.reported(done, job.snapshot.file.name)
-            if (job.snapshot.content_hash, job.source.name) in self._moved:  # the file lies there twice
+            if any(this[:2] == each[:2] for each in list(self._tried)):  # the file lies there twice
                 report.merged, report.carried = report.merged + report.carried, 0
+            if self._options.timezone not in {None, done["source_timezone"]} and report.rows:
+                was = f"read as local times of {done['source_timezone']} in an earlier run, and not again"
+                report.reasons[was] = report.rows
             return report
         target = "legacy_rows" if job.shape is None else job.shape.target
         report = TableReport(job.snapshot.file.name, job.source.name, target, job.source.rows)
@@ -104,7 +111,7 @@ class Move:
             if self._kept is None:
                 rejects = self._rejects.append(refusals)
                 ledger.record(connection, job.snapshot.content_hash, report, self._zone[0], rejects)
-                self._moved.add((job.snapshot.content_hash, job.source.name))
+                self._tried[this] = report
                 if report.carried:
                     ledger.owe(connection, target)
         finally:
@@ -224,8 +231,9 @@ class Move:
         park_orphans = self._options.orphans == "park"
 
         def rows() -> Iterator[tuple[Sequence[Any], str]]:
-            for number, verdict in parked_rows(connection, main.staging):
-                row = job.snapshot.row(job.source, number)
+            found, again = tee(parked_rows(connection, main.staging))
+            numbers = (number for number, _ in again)
+            for (_, verdict), row in zip(found, job.snapshot.rows(job.source, numbers), strict=True):
                 reason = REASONS[verdict](main.target)
                 if verdict == "orphan" and not park_orphans:
                     refusals.add(row, None, reason)

@@ -77,6 +77,12 @@ class Options:
     lock_timeout: float = 10.0
     stop: threading.Event = field(default_factory=threading.Event)
 
+    def __post_init__(self) -> None:
+        """Take folders by name as well."""
+        for name in ("source_dir", "archive", "output_dir"):
+            value: Path | str | None = getattr(self, name)
+            object.__setattr__(self, name, value if value is None else Path(value))
+
 
 def zone(name: str | None) -> tuple[str, tzinfo]:
     """A time zone by name; this machine's for None.

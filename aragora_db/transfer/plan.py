@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 import apsw
 
-from aragora_db.errors import TransferError
+from aragora_db.errors import UsageError
 from aragora_db.models import Base
 from aragora_db.transfer.move import Job
 from aragora_db.transfer.source.files import LeftFile, SourceFile, discover
-from aragora_db.transfer.source.shapes import DERIVED, is_bookkeeping, shape_of
+from aragora_db.transfer.source.shapes import is_left_out, shape_of
 from aragora_db.transfer.source.snapshot import Snapshot, opened, reason_of
 
-__all__ = ["chosen_files", "in_order", "jobs_of", "open_all"]
+__all__ = ["DEMO", "chosen_files", "in_order", "jobs_of", "open_all"]
+
+DEMO = "demo.db"
+"""What `aragora-db demo` makes up, in the same folder: no source unless it is named."""
 
 
 def chosen_files(
@@ -30,19 +34,23 @@ def chosen_files(
         archive: where files go that were imported, which may lie below the folder.
 
     Raises:
-        TransferError: there is no such folder, or nothing of a chosen name in it.
+        UsageError: there is no such folder, or nothing of a chosen name in it.
     """
+    if folder.is_file():
+        raise UsageError(f"{folder} is a file: say --source-dir {folder.parent} --database {folder.stem}")
     if not folder.is_dir():
-        raise TransferError(f"there is no folder {folder}; name the one with Aragora's files: --source-dir DIR")
+        raise UsageError(f"there is no folder {folder}; name the one with Aragora's files: --source-dir DIR")
     found, left = discover(folder, None if archive is None else archive.resolve())
     found = [file for file in found if target is None or not _is_same(file.path, target)]
     if not databases:
-        return found, left
+        return [file for file in found if file.name != DEMO], left
     there_are = [*(file.name for file in found), *(file.name for file in left)]
     unknown = [name for name in databases if not any(_is_called(path, name) for path in there_are)]
     if unknown:
-        there = ", ".join(file.name for file in found) or "no databases at all"
-        raise TransferError(f"there is no database called {', '.join(unknown)} in {folder}; there is: {there}")
+        names = sorted({Path(file.name).stem for file in found})
+        near = difflib.get_close_matches(unknown[0].lower(), names, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there is: {', '.join(names) or 'no SQLite database at all'}"
+        raise UsageError(f"there is no database called {', '.join(unknown)} in {folder}; {hint}")
     return (
         [file for file in found if any(_is_called(file.name, name) for name in databases)],
         [file for file in left if any(_is_called(file.name, name) for name in databases)],
@@ -75,12 +83,7 @@ def open_all(files: Sequence[SourceFile], left: list[LeftFile], stack: ExitStack
 
 def jobs_of(snapshot: Snapshot) -> list[Job]:
     """The tables of a file that hold something of their own: neither bookkeeping nor what follows from other tables."""
-    jobs: list[Job] = []
-    for table in snapshot.tables():
-        if is_bookkeeping(table.name) or table.name in DERIVED:
-            continue
-        jobs.append(Job(snapshot, table, shape_of(table)))
-    return jobs
+    return [Job(snapshot, table, shape_of(table)) for table in snapshot.tables() if not is_left_out(table)]
 
 
 def in_order(jobs: Sequence[Job]) -> Iterator[list[list[Job]]]:

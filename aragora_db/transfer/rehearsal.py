@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import tzinfo
 
 import sqlalchemy as sa
@@ -19,7 +19,7 @@ from aragora_db.transfer.options import Options, Progress, Silent
 from aragora_db.transfer.outcome import outcome_of
 from aragora_db.transfer.patient import locked_engine
 from aragora_db.transfer.plan import in_order
-from aragora_db.transfer.report import Report
+from aragora_db.transfer.report import Report, TableReport
 from aragora_db.transfer.target.parking import Rejects
 from aragora_db.transfer.target.staging import loader_of
 from aragora_db.transfer.validate import validate
@@ -28,23 +28,25 @@ from aragora_db.transfer.verify import verify
 __all__ = ["dry_run", "refuse_bad_rows", "verify_only"]
 
 
-def verify_only(
-    database: Database, jobs: Sequence[Job], options: Options, local: tzinfo, progress: Progress, report: Report
-) -> None:
+def verify_only(database: Database, jobs: Sequence[Job], options: Options, progress: Progress, report: Report) -> None:
     """Look up what an earlier run imported.
 
     Raises:
+        TransferError: nothing was imported yet.
         DatabaseUnavailable: the database was lost.
     """
     report.mode = "verify"
+    if _has_no_schema(database):
+        raise TransferError(f"nothing was imported into {database.dsn.masked} yet; run the import first")
     database.ensure_ready()
     with locked_engine(database, options.lock_timeout) as engine, engine.connect() as connection:
+
+        def look(job: Job) -> TableReport:
+            return _apart(connection, lambda: verify(connection, job, options, progress))
+
         for level in in_order(jobs):
             for group in level:
-                report.tables += [
-                    outcome_of(job, progress, lambda job: verify(connection, job, local, options, progress))
-                    for job in group
-                ]
+                report.tables += [outcome_of(job, progress, look) for job in group]
         report.foreign_keys = loader_of(connection).foreign_keys_hold(connection)
         connection.rollback()
 
@@ -63,10 +65,10 @@ def refuse_bad_rows(
         dry_run(database, jobs, options, local, Silent(), rehearsed)
         checked = rehearsed.tables
     else:
-        checked = [validate(job, local[1], options, Silent()) for job in jobs]
+        checked = [outcome_of(job, Silent(), lambda job: validate(job, local[1], options, Silent())) for job in jobs]
     bad = [f"{each.source_file}, {each.table}: {each.rejected} rows" for each in checked if each.rejected]
     bad += [f"{file.name}: {file.reason}" for file in report.left]
-    bad += [f"{each.source_file}, {each.table}: {each.failed}" for each in report.tables if each.failed]
+    bad += [f"{each.source_file}, {each.table}: {each.failed}" for each in (*report.tables, *checked) if each.failed]
     if bad:
         raise TransferError(
             f"nothing was imported (--strict), because this cannot be carried: {'; '.join(bad)}. See why with "
@@ -90,7 +92,10 @@ def dry_run(
     reason = "no database was named" if database is None else _has_no_schema(database)
     if database is None or reason:
         report.mode = "validation only"
-        report.notes.append(f"{reason}: rows were validated, and not held against rows that are there or their parents")
+        report.notes.append(
+            f"{reason}: values were validated; rows without a parent and keys that occur twice are found in a database "
+            "that is prepared (aragora-db migrate)"
+        )
         report.tables += [
             outcome_of(job, progress, lambda job: validate(job, local[1], options, progress))
             for level in in_order(jobs)
@@ -103,10 +108,20 @@ def dry_run(
     with locked_engine(database, options.lock_timeout) as engine, engine.connect() as connection:
         kept = _kept_tables(connection, jobs)
         move = Move(options, local, Rejects(None), progress, kept)
+
+        def rehearse(job: Job) -> TableReport:
+            return _apart(connection, lambda: move(connection, job))
+
         for level in in_order(jobs):
             for group in level:
-                report.tables += [outcome_of(job, progress, lambda job: move(connection, job)) for job in group]
+                report.tables += [outcome_of(job, progress, rehearse) for job in group]
         connection.rollback()
+
+
+def _apart(connection: Connection, work: Callable[[], TableReport]) -> TableReport:
+    """One table's work in a savepoint: what goes wrong with it is undone, and does not keep the others."""
+    with connection.begin_nested():
+        return work()
 
 
 def _has_no_schema(database: Database) -> str | None:

@@ -79,6 +79,7 @@ class Report:
         attached: rows parked by earlier runs that found their parents, by table.
         foreign_keys: whether the database was asked for rows without parents after the move: True, and there are none.
         rejects_file: where the rejected rows are.
+        report_file: where this is kept as Markdown.
         archived: files that were moved away.
         notes: what else an operator should know.
     """
@@ -94,6 +95,7 @@ class Report:
     attached: dict[str, int] = field(default_factory=dict[str, int])
     foreign_keys: bool | None = None
     rejects_file: str | None = None
+    report_file: str | None = None
     archived: list[str] = field(default_factory=list[str])
     notes: list[str] = field(default_factory=list[str])
 
@@ -134,6 +136,7 @@ class Report:
             "attached": self.attached,
             "foreign_keys_hold": self.foreign_keys,
             "rejects_file": self.rejects_file,
+            "report_file": self.report_file,
             "archived": self.archived,
             "notes": self.notes,
         }

@@ -12,12 +12,13 @@ from datetime import tzinfo
 from functools import partial
 from typing import TypeVar
 
+import apsw
 from sqlalchemy import Connection
 
 from aragora_db.database import Database
 from aragora_db.engine import Target
 from aragora_db.engine.retry import ATTEMPTS, delay
-from aragora_db.errors import TransferError
+from aragora_db.errors import TransferError, UsageError
 from aragora_db.transfer import archive, rehearsal
 from aragora_db.transfer.after import follow_up
 from aragora_db.transfer.attach import attach, waiting
@@ -25,8 +26,10 @@ from aragora_db.transfer.move import Job, Move
 from aragora_db.transfer.options import Options, Progress, Silent, zone
 from aragora_db.transfer.outcome import AGAIN, outcome_of
 from aragora_db.transfer.patient import ImportLock, import_lock
-from aragora_db.transfer.plan import chosen_files, in_order, jobs_of, open_all
+from aragora_db.transfer.plan import DEMO, chosen_files, in_order, jobs_of, open_all
 from aragora_db.transfer.report import Report, TableReport
+from aragora_db.transfer.source.files import LeftFile
+from aragora_db.transfer.source.snapshot import reason_of
 from aragora_db.transfer.target import ledger
 from aragora_db.transfer.target.parking import Rejects
 from aragora_db.transfer.target.staging import loader_of
@@ -48,8 +51,8 @@ def import_folder(database: Database | None, options: Options, progress: Progres
         What was done. ``report.good`` is False when a file, a table or a row was left.
 
     Raises:
-        TransferError: there is nothing to import, or ``options.strict`` and rows would be rejected, or a file's place
-            in ``options.archive`` is taken.
+        UsageError: there is nothing to import, or a file's place in ``options.archive`` is taken.
+        TransferError: ``options.strict``, and rows would be rejected; or ``options.verify_only``, and nothing is there.
         TransferLocked: another import is running.
         DatabaseUnavailable: the database was lost; run it again, and it goes on.
         SchemaBehind: the database has pending revisions.
@@ -64,16 +67,19 @@ def import_folder(database: Database | None, options: Options, progress: Progres
     own = target.file if target else None
     files, report.left = chosen_files(options.source_dir, options.databases, own, options.archive)
     if not files and not report.left:
-        raise TransferError(
-            f"there is no SQLite database in {options.source_dir} but perhaps the target itself; name another folder: "
-            "--source-dir DIR"
+        raise UsageError(
+            f"there is no SQLite database in {options.source_dir} (subfolders included; neither the target itself nor "
+            f"{DEMO} counts); name another folder: --source-dir DIR"
         )
     archive.refuse_occupied(files, options)
     with ExitStack() as stack:
         snapshots = open_all(files, report.left, stack)
         jobs: list[Job] = []
         for snapshot in snapshots:
-            jobs += jobs_of(snapshot)
+            try:
+                jobs += jobs_of(snapshot)
+            except (apsw.Error, UnicodeDecodeError) as error:
+                report.left.append(LeftFile(snapshot.file.name, reason_of(error)))
             report.tables += [
                 TableReport(snapshot.file.name, table, "-", failed=why) for table, why in snapshot.damaged.items()
             ]
@@ -82,7 +88,7 @@ def import_folder(database: Database | None, options: Options, progress: Progres
         if options.dry_run:
             rehearsal.dry_run(database, jobs, options, (name, local), progress, report)
         elif database is not None and options.verify_only:
-            rehearsal.verify_only(database, jobs, options, local, progress, report)
+            rehearsal.verify_only(database, jobs, options, progress, report)
         elif database is not None:
             database.ensure_ready()
             with import_lock(database, options.lock_timeout) as lock:
@@ -183,14 +189,14 @@ def _persistently(lock: ImportLock, work: Callable[[], T]) -> T:
 def _attach(lock: ImportLock, report: Report) -> None:
     groups = _committed(lock, waiting)
     for file, table in groups:
-        found = _committed(lock, partial(_attach_one, file=file, table=table))
+        found = _committed(lock, partial(_attach_one, file=file, table=table, zone_name=report.timezone))
         if found:
             report.attached[table] = report.attached.get(table, 0) + found
             _move_count(report, file, table, found)
 
 
-def _attach_one(connection: Connection, *, file: str, table: str) -> int:
-    found = attach(connection, file, table)
+def _attach_one(connection: Connection, *, file: str, table: str, zone_name: str) -> int:
+    found = attach(connection, file, table, zone_name)
     if found:
         ledger.owe(connection, table)
     return found

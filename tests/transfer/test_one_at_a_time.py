@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 
 import psycopg
 import pytest
@@ -27,7 +27,7 @@ COUNTS = {"elo_history": 20_000, "elo_matches": 2, "elo_match_participants": 5, 
 
 COMMAND = ("-m", "aragora_db")
 STOPPED = """
-import os, signal
+import signal
 from aragora_db.cli.main import main
 from aragora_db.transfer.target import ledger
 original = ledger.record
@@ -35,7 +35,7 @@ def record(*arguments):
     if ledger.record is record:
         ledger.record = original
         print("stopped", flush=True)
-        os.kill(os.getpid(), signal.SIGSTOP)
+        signal.raise_signal(signal.SIGSTOP)  # this thread, at once
     original(*arguments)
 ledger.record = record
 main()
@@ -43,16 +43,28 @@ main()
 """The program, which stops (as with Ctrl-Z) when it has imported its first table but not yet committed it."""
 
 
-def _start(importer, *program):
+@pytest.fixture
+def start():
+    """Starts imports; none of them outlives its test."""
+    with ExitStack() as stack:
+        yield lambda importer, *program: stack.enter_context(_ended(importer, program))
+
+
+@contextmanager
+def _ended(importer, program):
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("ARAGORA_", "DATABASE_"))}
-    return subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-W", "error", *program, "import", "--source-dir", str(importer.sources.folder)],
         env=kept | {"DATABASE_URL": importer.database.dsn.url(), "COLUMNS": "500"},
         cwd=importer.output,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def _end(process):
@@ -73,9 +85,9 @@ def _counts(importer):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("files")
-def test_two_at_once(importer):
+def test_two_at_once(importer, start):
     """A timer that starts one before the last has ended: both end well, and every row is there once."""
-    processes = [_start(importer, *COMMAND) for _ in range(2)]
+    processes = [start(importer, *COMMAND) for _ in range(2)]
     ended = [_end(process) for process in processes]
     assert [code for _, code in ended] == [0, 0], ended
     assert _counts(importer) == COUNTS
@@ -85,12 +97,12 @@ def test_two_at_once(importer):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("files")
-def test_the_second_says_who_runs(into):
+def test_the_second_says_who_runs(into, start):
     """Nobody should have to guess whether the other one hangs, or on which machine it is."""
     importer = into("postgresql")
-    first = _start(importer, "-c", STOPPED)
+    first = start(importer, "-c", STOPPED)
     assert first.stdout.readline() == "stopped\n"
-    said, code = _end(_start(importer, *COMMAND))
+    said, code = _end(start(importer, *COMMAND))
     assert code == 4, said
     (holder,) = re.findall(r"process (\d+) \(aragora\S* import, [^)]+\), for \d+ s now, holds the import lock", said)
     with closing(psycopg.connect(importer.database.dsn.url())) as connection:
@@ -99,19 +111,19 @@ def test_the_second_says_who_runs(into):
     assert "Traceback" not in said
     first.send_signal(signal.SIGCONT)
     assert _end(first)[1] == 0
-    said, code = _end(_start(importer, *COMMAND))
+    said, code = _end(start(importer, *COMMAND))
     assert (code, "nothing to do" in said) == (0, True), said
     assert _counts(importer) == COUNTS
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("files")
-def test_the_second_waits_for_the_file(into):
+def test_the_second_waits_for_the_file(into, start):
     """SQLite lets one write at a time: the second waits for its turn, and finds everything done."""
     importer = into("sqlite")
-    first = _start(importer, "-c", STOPPED)
+    first = start(importer, "-c", STOPPED)
     assert first.stdout.readline() == "stopped\n"
-    second = _start(importer, *COMMAND)
+    second = start(importer, *COMMAND)
     with pytest.raises(subprocess.TimeoutExpired):
         second.wait(3)
     first.send_signal(signal.SIGCONT)

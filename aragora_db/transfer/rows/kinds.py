@@ -74,8 +74,8 @@ def from_sqlite(value: Any, column: sa.Column[Any], local: tzinfo) -> Any:
 
 
 def _without_name(message: str) -> str:
-    """`Guarded.refuse`'s message without the name of our column: the reason stands beside the source's."""
-    return f"the column takes {message.partition(' takes ')[2]}"
+    """`Guarded.refuse`'s message without the name of our column, which stands beside it, and the value's length."""
+    return f"the column takes {message.partition(' takes ')[2].partition('; got ')[0]}"
 
 
 def _nothing(column: sa.Column[Any]) -> Any:

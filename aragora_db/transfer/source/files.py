@@ -45,30 +45,43 @@ def discover(folder: Path, leave_out: Path | None = None) -> tuple[list[SourceFi
     left: list[LeftFile] = []
 
     def unreadable(error: OSError) -> None:
-        shown = Path(error.filename).relative_to(folder).as_posix()
+        shown = _shown(Path(error.filename), folder)
         left.append(LeftFile(shown, f"cannot be read: {error.strerror}"))
 
     for root, folders, names in os.walk(folder, onerror=unreadable):
+        links = [each for each in folders if (Path(root) / each).is_symlink()]
+        left += [
+            LeftFile(_shown(Path(root) / each, folder), "a link to a folder, which is not followed") for each in links
+        ]
         folders[:] = [each for each in folders if leave_out is None or (Path(root) / each).resolve() != leave_out]
         for name in names:
             path = Path(root) / name
-            shown = path.relative_to(folder).as_posix()
+            shown = _shown(path, folder)
             lost = path.is_symlink() and not path.exists()  # the disk that it leads to is not there
             if not (path.is_file() or lost) or _belongs_to_another(path):
                 continue
             try:
-                problem = _problem(path)
+                # SQLite follows links, and looks for the WAL beside what they lead to.
+                problem = _problem(path.resolve())
             except OSError as error:
                 left.append(LeftFile(shown, f"cannot be read: {error.strerror}"))
                 continue
             if problem is None:
-                databases.append(SourceFile(path, shown))
+                databases.append(SourceFile(path.resolve(), shown))
             elif path.suffix.lower() in _DATABASE_NAMES or problem not in _NOBODYS_LOSS:
                 left.append(LeftFile(shown, problem))
-    return sorted(databases, key=lambda each: each.name), sorted(left, key=lambda each: each.name)
+    real = {file.path: file for file in sorted(databases, key=lambda each: each.name, reverse=True)}
+    return sorted(real.values(), key=lambda each: each.name), sorted(left, key=lambda each: each.name)
+
+
+def _shown(path: Path, folder: Path) -> str:
+    """A path below the folder as text that can be printed and stored, whatever its bytes."""
+    text = path.relative_to(folder).as_posix()
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 _NO_DATABASE = "no SQLite database: it does not begin with SQLite's header"
+_FOLDER_LINK = "a link to a folder, which is not followed"
 _EMPTY = "empty: it has no bytes"
 _NOBODYS_LOSS = frozenset({_NO_DATABASE, _EMPTY})
 """What is wrong with files that need not be databases."""

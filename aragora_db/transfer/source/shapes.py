@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from aragora_db.models import Base
 from aragora_db.transfer.source.snapshot import SourceTable
 
-__all__ = ["DERIVED", "Shape", "is_bookkeeping", "shape_of"]
+__all__ = ["DERIVED", "Shape", "is_left_out", "shape_of"]
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,21 @@ DERIVED = frozenset(
 )
 """Tables of ours whose rows follow from others: computed again after the move."""
 
-_BOOKKEEPING = frozenset({"_schema_versions", "aragora_schema_version", "schema_history", "import_ledger"})
+_BOOKKEEPING: Mapping[str, frozenset[str]] = {
+    "_schema_versions": frozenset({"module", "version", "updated_at"}),
+    "aragora_schema_version": frozenset({"version_num"}),
+    "schema_history": frozenset(Base.metadata.tables["schema_history"].columns.keys()),
+    "import_ledger": frozenset(Base.metadata.tables["import_ledger"].columns.keys()),
+}
+"""Tables that say nothing but how the source was made, and their columns."""
 
 
-def is_bookkeeping(name: str) -> bool:
-    """Whether a source table says nothing but how the source was made."""
-    return name in _BOOKKEEPING
+def is_left_out(table: SourceTable) -> bool:
+    """Whether a table says nothing of its own, by name and columns: bookkeeping, or what follows from other tables."""
+    columns = frozenset(table.columns)
+    if table.name in DERIVED:
+        return columns == frozenset(Base.metadata.tables[table.name].columns.keys())
+    return columns == _BOOKKEEPING.get(table.name)
 
 
 # A candidate: our table, and the source's columns that show it. The first whose columns are all there is taken.
@@ -113,7 +122,7 @@ def shape_of(table: SourceTable) -> Shape | None:
 def _shape(name: str, columns: tuple[str, ...]) -> Shape | None:
     there = frozenset(columns)
     for target, shown_by in _BY_NAME.get(name, ()) or ((name, frozenset[str]()),):
-        if target in DERIVED or target not in Base.metadata.tables:
+        if target in DERIVED or target in _BOOKKEEPING or target not in Base.metadata.tables:
             continue
         table = Base.metadata.tables[target]
         if shown_by <= there and _needed(table) <= there:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -16,7 +16,7 @@ import xxhash
 
 from aragora_db.transfer.source.files import SourceFile
 
-__all__ = ["BrokenText", "Snapshot", "SourceTable", "content_hash", "opened", "quoted", "reason_of"]
+__all__ = ["BrokenText", "Snapshot", "SourceTable", "content_hash", "nobody_else", "opened", "quoted", "reason_of"]
 
 _BUSY_TIMEOUT_MS = 5_000
 _BEGIN = "PRAGMA query_only = ON; PRAGMA trusted_schema = OFF; BEGIN; SELECT count(*) FROM sqlite_schema"
@@ -72,19 +72,26 @@ class Snapshot:
         """Tables that could not be counted, and why."""
         self._connection: Any = connection  # apsw's annotations name types that nothing defines
         self._lock = threading.Lock()
-        self.is_utf8 = self._connection.execute("PRAGMA encoding").get == "UTF-8"
+        self._codec = _CODECS[self._connection.execute("PRAGMA encoding").get]
+        self.is_utf8 = self._codec == "utf-8"
 
     def tables(self) -> list[SourceTable]:
-        """Every ordinary table, sorted by name: no views, no virtual tables and none of what belongs to those."""
+        """Every table with rows of its own, sorted by name.
+
+        No views, no full-text indexes (``..._fts``) and none of the tables that virtual ones are made of.
+        """
         listed = list(self._connection.execute("SELECT name, type, wr FROM pragma_table_list WHERE schema = 'main'"))
         sequences: dict[str, Any] = {}
         with suppress(apsw.SQLError):  # made with the first AUTOINCREMENT
             sequences = dict(self._connection.execute("SELECT name, seq FROM sqlite_sequence"))
         found: list[SourceTable] = []
         for name, kind, without_rowid in sorted(listed):
-            if kind == "table" and not name.startswith("sqlite_"):
+            # A full-text index says what its table says; any other virtual table has rows of its own.
+            is_own = kind == "table" or (kind == "virtual" and not name.endswith("_fts"))
+            if is_own and not name.startswith("sqlite_"):
                 try:
-                    found.append(self._table(name, bool(without_rowid), sequences.get(name)))
+                    no_rowid = bool(without_rowid) or kind == "virtual"
+                    found.append(self._table(name, no_rowid, sequences.get(name)))
                 except apsw.Error as error:
                     self.damaged[name] = reason_of(error)
         return found
@@ -117,14 +124,7 @@ class Snapshot:
         sql = f"SELECT {table.rowid}, {expressions} FROM {quoted(table.name)}{where} ORDER BY {table.rowid}"
         with self._lock:
             cursor = self._connection.execute(sql, () if after is None else (after,))
-            rows: list[tuple[Any, ...]] = []
-            size = 0
-            while len(rows) < _ROWS and size < _BYTES:
-                some: list[tuple[Any, ...]] = list(islice(cursor, 250))
-                if not some:
-                    break
-                rows += some
-                size += sum(len(row[1] or "") for row in some)
+            rows = _some(cursor, _ROWS)
             cursor.close(force=True)
             return rows
 
@@ -140,26 +140,37 @@ class Snapshot:
 
     def chunk(self, table: SourceTable, after: int | None, limit: int = 1_000) -> list[tuple[Any, ...]]:
         """The next whole rows of a table that has a rowid."""
-        end = f"ORDER BY {table.rowid} LIMIT {limit}"
-        return self._read(table, end) if after is None else self._read(table, f"WHERE {table.rowid} > ? {end}", after)
+        where, bindings = ("", ()) if after is None else (f"WHERE {table.rowid} > ? ", (after,))
+        return self._read(table, f"{where}ORDER BY {table.rowid}", bindings, limit)
 
     def row(self, table: SourceTable, number: int) -> tuple[Any, ...]:
         """The whole row of this number."""
         if table.rowid is None:
             return next(row for rows in self._numbered(table) for row in rows if row[0] == number)
-        (row,) = self._read(table, f"WHERE {table.rowid} = ?", number)
+        (row,) = self._read(table, f"WHERE {table.rowid} = ?", (number,), 1)
         return row
 
-    def _read(self, table: SourceTable, which: str, *bindings: int) -> list[tuple[Any, ...]]:
+    def rows(self, table: SourceTable, numbers: Iterable[int]) -> Iterator[tuple[Any, ...]]:
+        """The whole rows of these numbers, which ascend."""
+        if table.rowid is not None:
+            yield from (self.row(table, number) for number in numbers)
+            return
+        every = (row for rows in self._numbered(table) for row in rows)
+        for number in numbers:
+            yield next(row for row in every if row[0] == number)
+
+    def _read(self, table: SourceTable, which: str, bindings: Sequence[int], limit: int) -> list[tuple[Any, ...]]:
         source = f"FROM {quoted(table.name)} {which}"
         with self._lock:
             try:
                 columns = ", ".join(map(quoted, table.columns))
-                return list(self._connection.execute(f"SELECT {table.rowid}, {columns} {source}", bindings))
+                return _some(
+                    self._connection.cursor().execute(f"SELECT {table.rowid}, {columns} {source}", bindings), limit
+                )
             except UnicodeDecodeError:
                 typed = f"SELECT {table.rowid}, {_typed(table.columns)} {source}"
-                rows = list(self._connection.execute(typed, bindings))
-        return [(number, *_untyped(row)) for number, *row in rows]
+                rows = _some(self._connection.cursor().execute(typed, bindings), limit)
+        return [(number, *_untyped(row, self._codec)) for number, *row in rows]
 
     def _numbered(self, table: SourceTable) -> Iterator[list[tuple[Any, ...]]]:
         """The rows of a table WITHOUT ROWID, numbered in order of its key."""
@@ -170,11 +181,28 @@ class Snapshot:
         number = 0
         while True:
             with self._lock:
-                some: list[tuple[Any, ...]] = list(islice(cursor, 1_000))
+                some = _some(cursor, 1_000)
             if not some:
                 return
-            yield [(number + place, *_untyped(row)) for place, row in enumerate(some, 1)]
+            yield [(number + place, *_untyped(row, self._codec)) for place, row in enumerate(some, 1)]
             number += len(some)
+
+
+def _some(cursor: Any, limit: int) -> list[tuple[Any, ...]]:
+    """The next rows: no more than `limit`, and when they are large about `_BYTES`, told by two rows out of 16."""
+    rows: list[tuple[Any, ...]] = []
+    size = 0
+    while len(rows) < limit and size < _BYTES:
+        some: list[tuple[Any, ...]] = list(islice(cursor, min(16, limit - len(rows))))
+        if not some:
+            break
+        rows += some
+        size += 8 * (_weight(some[0]) + _weight(some[-1]))
+    return rows
+
+
+def _weight(row: Sequence[Any]) -> int:
+    return sum(len(value) for value in row if isinstance(value, str | bytes))
 
 
 def _typed(columns: Sequence[str]) -> str:
@@ -183,13 +211,17 @@ def _typed(columns: Sequence[str]) -> str:
     return ", ".join(one.format(quoted(column)) for column in columns)
 
 
-def _untyped(row: Sequence[Any]) -> Iterator[Any]:
+_CODECS = {"UTF-8": "utf-8", "UTF-16le": "utf-16-le", "UTF-16be": "utf-16-be"}
+"""A text's bytes are in the file's encoding."""
+
+
+def _untyped(row: Sequence[Any], codec: str) -> Iterator[Any]:
     for kind, value in zip(row[::2], row[1::2], strict=True):
         if kind != "text":
             yield value
             continue
         try:
-            yield value.decode()
+            yield value.decode(codec)
         except UnicodeDecodeError:
             yield BrokenText(value)
 
@@ -293,6 +325,31 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except FileNotFoundError:
         return 0
+
+
+@contextmanager
+def nobody_else(database: Path) -> Generator[bool]:
+    """Whether no other process has a database open, held so while the block lasts.
+
+    Without a WAL an idle connection holds no lock, and cannot be told.
+    """
+    if os.name != "posix" or not os.access(database, os.W_OK):
+        yield True
+        return
+    import fcntl  # noqa: PLC0415 -- not on Windows
+
+    shared_index = database.with_name(f"{database.name}-shm")
+    with ExitStack() as stack:
+        try:
+            locked = stack.enter_context(database.open("r+b"))
+            fcntl.lockf(locked, fcntl.LOCK_EX | fcntl.LOCK_NB, _SHARED_SIZE, _SHARED_FIRST)
+            if shared_index.exists():
+                index = stack.enter_context(shared_index.open("r+b"))
+                fcntl.lockf(index, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _DMS)
+            alone = True
+        except OSError:
+            alone = False
+        yield alone
 
 
 def _tidy(database: Path, made: Sequence[Path], shared_index: Path) -> None:

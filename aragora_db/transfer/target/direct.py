@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from aragora_db.transfer.rows.stream import Block
 from aragora_db.transfer.target.staging import copy_into
@@ -35,6 +36,7 @@ _INDEXES = sa.text("""
 
 _OWNED = sa.text("SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass(:name)")
 
+_DEPENDENT_OBJECTS = "2BP01"  # dependent_objects_still_exist
 _WORK_MEMORY = "SET LOCAL maintenance_work_mem = '256MB'"  # 64 MB sorts a million rows in several passes
 
 
@@ -73,8 +75,24 @@ def dismantle(connection: Connection, tables: Sequence[sa.Table]) -> Dismantled 
     """Lock empty tables against everybody else, and take away what makes loading them slow.
 
     Returns:
-        None, and nothing is taken away, when they are not empty: somebody who was writing to them had the lock before.
+        None, and nothing is taken away, when they are not empty, because somebody who was writing to them had the lock
+        before, or when something else depends on a key, such as a view that groups by it.
     """
+    savepoint = connection.begin_nested()
+    try:
+        dismantled = _dismantle(connection, tables)
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) != _DEPENDENT_OBJECTS:
+            raise
+        dismantled = None
+    if dismantled is None:
+        savepoint.rollback()
+    else:
+        savepoint.commit()
+    return dismantled
+
+
+def _dismantle(connection: Connection, tables: Sequence[sa.Table]) -> Dismantled | None:
     keys: dict[str, str] = {}
     foreign_keys: dict[str, str] = {}
     indexes: list[str] = []

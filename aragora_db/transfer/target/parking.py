@@ -11,7 +11,6 @@ import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from threading import Lock
@@ -26,15 +25,15 @@ from aragora_db.transfer.source.snapshot import BrokenText, SourceTable
 
 __all__ = ["Refusals", "Rejects", "as_json", "fingerprint", "from_json", "park", "row_key"]
 
-_SLICE = 1_000
+_SLICE, _BYTES = 1_000, 2 << 20
 
 
 def as_json(value: Any) -> Any:
     """A SQLite value as JSON; what JSON has no word for becomes an object of one member."""
     if isinstance(value, bytes):
         return {"text_base64" if isinstance(value, BrokenText) else "base64": base64.b64encode(value).decode()}
-    if isinstance(value, float) and not math.isfinite(value):
-        return {"real": repr(value)}
+    if isinstance(value, float) and (not math.isfinite(value) or "e" in repr(value)):
+        return {"real": repr(value)}  # jsonb would make a whole number of 1e16
     if isinstance(value, str) and "\x00" in value:
         return {"text_base64": base64.b64encode(value.encode()).decode()}
     return value
@@ -99,8 +98,15 @@ def park(
 
 
 def _sliced(rows: Iterable[tuple[Sequence[Any], str]]) -> Iterator[list[tuple[Sequence[Any], str]]]:
-    remaining = iter(rows)
-    while some := list(islice(remaining, _SLICE)):
+    some: list[tuple[Sequence[Any], str]] = []
+    size = 0
+    for row, reason in rows:
+        some.append((row, reason))
+        size += sum(len(value) for value in row if isinstance(value, str | bytes))
+        if len(some) == _SLICE or size > _BYTES:
+            yield some
+            some, size = [], 0
+    if some:
         yield some
 
 
@@ -131,6 +137,7 @@ class Refusals:
         self._lines = SpooledTemporaryFile(1 << 20, "w+", encoding="utf-8")  # noqa: SIM115 -- closed by Rejects.append
         self.count = 0
         self.reasons: Counter[str] = Counter()
+        self.table = source, table.name
 
     def add(self, row: Sequence[Any], column: str | None, reason: str) -> None:
         """Note a row, its number first, with the bytes of the value that is to blame and of every other."""
@@ -175,6 +182,7 @@ class Rejects:
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
         self._lock = Lock()
+        self._written: set[tuple[str, str]] = set()
         self.path: Path | None = None
 
     def append(self, refusals: Refusals) -> str | None:
@@ -187,11 +195,14 @@ class Rejects:
             return None
         try:
             with self._lock:
+                if refusals.table in self._written:  # the transaction is tried again
+                    return None if self.path is None else self.path.name
                 self.path = self.path or _free_name(self._folder)
                 with self.path.open("a", encoding="utf-8") as file:
                     refusals.write_to(file)
                     file.flush()
                     os.fsync(file.fileno())
+                self._written.add(refusals.table)
         except OSError as error:
             raise TransferError(
                 f"the rejects file cannot be written in {self._folder}: {error.strerror}; run the import in a folder "
