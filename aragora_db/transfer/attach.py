@@ -53,9 +53,7 @@ def attach(connection: Connection, source_file: str, table_name: str, zone_name:
         How many there were.
     """
     attached = 0
-    while found := _attach_some(
-        connection, source_file, table_name, zone_name
-    ):  # again: some may be the parents of others
+    while found := _attach_some(connection, source_file, table_name, zone_name):  # again: some are parents of others
         attached += found
     if attached:
         moved = {"parked": _ledger.c.parked - attached, "carried": _ledger.c.carried + attached}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from urllib.parse import quote
 from uuid import uuid4
@@ -19,6 +20,7 @@ from aragora_db.models import Base
 from aragora_db.transfer.options import Progress, Silent
 from aragora_db.transfer.patient import patient_engine
 from aragora_db.transfer.rows.translate import in_order
+from aragora_db.transfer.source.snapshot import nobody_else
 from aragora_db.transfer.target.proof import Checksum, read_digest
 from aragora_db.transfer.target.staging import loader_of
 
@@ -64,6 +66,10 @@ def export_file(database: Database, path: Path, progress: Progress | None = None
     if beside:
         raise UsageError(f"{beside[0]} lies there, and SQLite would take it for a part of {path}: move it away")
     database.ensure_ready()
+    for left_over in path.parent.glob(f"{escape(path.name)}.*.part"):
+        with nobody_else(left_over) as killed:
+            if killed:
+                _remove(left_over)
     unfinished = path.with_name(f"{path.name}.{uuid4().hex[:8]}.part")
     try:
         with (

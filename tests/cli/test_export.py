@@ -45,10 +45,10 @@ def test_the_document(url, aragora_db):
 
 
 def test_an_existing_file_stays(url, aragora_db, tmp_path):
-    """Exit code 1, and last week's backup as it was."""
+    """Exit code 2, and last week's backup as it was."""
     (tmp_path / "all.db").write_bytes(b"last week's")
     ended = aragora_db("export", "--to", "all.db", DATABASE_URL=url)
-    assert (ended.code, ended.out) == (NO, "")
+    assert (ended.code, ended.out) == (WRONG_USE, "")
     assert "all.db exists already" in ended.err
     assert (tmp_path / "all.db").read_bytes() == b"last week's"
 

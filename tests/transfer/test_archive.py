@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from aragora_db.errors import TransferError
+from aragora_db.errors import UsageError
 from aragora_db.transfer import import_folder
 from aragora_db.transfer.options import Options, Silent
 
@@ -164,7 +164,7 @@ def test_an_occupied_place(importer, sources, tmp_path):
     place = tmp_path / "archive" / "history.db"
     place.parent.mkdir()
     place.write_bytes(b"last year's")
-    with pytest.raises(TransferError, match=r"history\.db exists already; choose another folder for --archive"):
+    with pytest.raises(UsageError, match=r"history\.db exists already; choose another folder for --archive"):
         importer(archive=tmp_path / "archive")
     assert place.read_bytes() == b"last year's"
     assert _names(sources.folder) == ["elo.db", "history.db"]

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from aragora_db import Database
-from aragora_db.errors import TransferError
+from aragora_db.errors import UsageError
 from aragora_db.transfer import Options, import_folder
 
 HISTORY = """
@@ -221,16 +221,18 @@ def test_chosen_by_name(importer, sources):
     assert chosen("debates.db", "insights") == ["aragora_insights.db", "debates.db"]
     assert chosen("old/agent_elo.db") == chosen("agent_elo") == ["old/agent_elo.db"]
     assert chosen("empty") == ["empty.db"]
-    with pytest.raises(TransferError, match=r"no database called elo, genesis in .*; there is: aragora_insights\.db"):
+    with pytest.raises(
+        UsageError, match=r"no database called elo, genesis in .*; there is: agent_elo,"
+    ):
         importer(databases=("debates", "elo", "genesis"))
     assert importer.count("elo_history") == 0
 
 
 def test_no_folder_or_nothing_in_it(importer, sources, tmp_path):
     """A wrong path must say so: an import of nothing that succeeds is believed."""
-    with pytest.raises(TransferError, match=r"there is no SQLite database in .*--source-dir"):
+    with pytest.raises(UsageError, match=r"there is no SQLite database in .*--source-dir"):
         importer()
-    with pytest.raises(TransferError, match=r"there is no folder .*--source-dir"):
+    with pytest.raises(UsageError, match=r"there is no folder .*--source-dir"):
         importer(source_dir=tmp_path / "nowhere")
     (sources.folder / "debates.db").touch()
     assert not importer().good

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from aragora_db import Database, derived, types, vectors
 from aragora_db.engine import Target
-from aragora_db.errors import TransferError
+from aragora_db.errors import TransferError, UsageError
 from aragora_db.migrations.status import status
 from aragora_db.models import Base, ContinuumMemory, Debate, EloHeadToHead, EloHistory, EloMatchParticipant, Insight
 from aragora_db.stores import ContinuumStore, DebateStore, InsightStore
@@ -231,23 +231,23 @@ def test_an_existing_file_stays(full, tmp_path):
     """Last week's backup is overwritten by nobody."""
     path = tmp_path / "all.db"
     path.write_bytes(b"last week's")
-    with pytest.raises(TransferError, match=r"all\.db exists already; an export writes a new file"):
+    with pytest.raises(UsageError, match=r"all\.db exists already; an export writes a new file"):
         export_file(full, path)
     assert path.read_bytes() == b"last week's"
 
 
 def test_no_folder(full, tmp_path):
     """A path with a slip of the pen is said before an hour of copying, not after it."""
-    with pytest.raises(TransferError, match=r"there is no folder .*nowhere to write all\.db in"):
+    with pytest.raises(UsageError, match=r"there is no folder .*nowhere to write all\.db in"):
         export_file(full, tmp_path / "nowhere" / "all.db")
     assert not (tmp_path / "nowhere").exists()
 
 
 def test_left_over_by_a_kill(full, tmp_path):
     """What an export that was killed left behind does not keep the next one."""
-    (tmp_path / "all.db.part").write_bytes(b"half")
-    (tmp_path / "all.db.part-wal").write_bytes(b"half")
+    (tmp_path / "all.db.0a1b2c3d.part").write_bytes(b"half")
+    (tmp_path / "all.db.0a1b2c3d.part-wal").write_bytes(b"half")
     export_file(full, tmp_path / "all.db")
-    assert not list(tmp_path.glob("all.db.part*"))
+    assert [path.name for path in tmp_path.glob("all.db*")] == ["all.db"]
     with _opened(tmp_path / "all.db") as copy:
         assert _digests(copy) == _digests(full)

@@ -133,9 +133,7 @@ def test_nul_in_text():
 def test_long_keys():
     """An index takes 1,024 bytes; text that no index holds may be as long as it likes."""
     assert from_sqlite("é" * 512, KEY, UTC) == "é" * 512
-    assert _refusal("é" * 512 + "a", KEY) == (
-        "the column takes at most 1024 bytes of UTF-8, because it is indexed; got a string of 513 characters"
-    )
+    assert _refusal("é" * 512 + "a", KEY) == ("the column takes at most 1024 bytes of UTF-8, because it is indexed")
     assert from_sqlite("é" * 100_000, TEXT, UTC) == "é" * 100_000
 
 
@@ -255,8 +253,8 @@ def test_vectors_arrive(importer, sources):
         (1.5, "not float32 numbers"),
         (struct.pack("<2f", 1, math.nan), "a number of the vector is not finite"),
         (struct.pack("<f", -math.inf), "a number of the vector is not finite"),
-        (b"", "the column takes 1 to 16000 finite numbers; got a value of type list"),
-        (bytes(4 * 16_001), "the column takes 1 to 16000 finite numbers; got a value of type list"),
+        (b"", "the column takes 1 to 16000 finite numbers"),
+        (bytes(4 * 16_001), "the column takes 1 to 16000 finite numbers"),
     ],
 )
 def test_no_vectors(value, reason):

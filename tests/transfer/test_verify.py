@@ -52,6 +52,8 @@ ORPHANS = """
 BAD = "INSERT INTO elo_history VALUES (4, 'a', 'many', NULL, '2026-01-01 00:00:00');"
 UNKNOWN = "CREATE TABLE nobody_knows (a, b); INSERT INTO nobody_knows VALUES (1, x'00ff'), (NULL, 'text');"
 
+CHANGED = "there with other values: changed since the import, or newer than what was imported"
+
 
 def _counts(report):
     return {each.table: (each.carried, each.merged, each.rejected, each.parked) for each in report.tables}
@@ -103,7 +105,7 @@ def test_a_changed_row(after, sources):
     )
     assert report.good
     assert _counts(report) == {"ratings": (1, 1, 0, 0), "elo_history": (2, 1, 0, 0)}
-    assert [dict(each.reasons) for each in report.tables] == [{"changed since the import": 1}] * 2
+    assert [dict(each.reasons) for each in report.tables] == [{CHANGED: 1}] * 2
 
 
 @pytest.mark.parametrize("target", [EloRating, ContinuumMemory], ids=lambda model: model.__tablename__)
@@ -154,7 +156,7 @@ def test_parts(lost, table, after, sources):
     report = after(lost)
     assert _counts(report) == {"ratings": (2, 0, 0, 0), "matches": (2, 0, 0, 0)} | {table: (1, 1, 0, 0)}
     (changed,) = [each for each in report.tables if each.table == table]
-    assert dict(changed.reasons) == {"changed since the import": 1}
+    assert dict(changed.reasons) == {CHANGED: 1}
 
 
 def test_a_deleted_match(after, sources):
