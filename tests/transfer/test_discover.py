@@ -221,9 +221,7 @@ def test_chosen_by_name(importer, sources):
     assert chosen("debates.db", "insights") == ["aragora_insights.db", "debates.db"]
     assert chosen("old/agent_elo.db") == chosen("agent_elo") == ["old/agent_elo.db"]
     assert chosen("empty") == ["empty.db"]
-    with pytest.raises(
-        UsageError, match=r"no database called elo, genesis in .*; there is: agent_elo,"
-    ):
+    with pytest.raises(UsageError, match=r"no database called elo, genesis in .*; there is: agent_elo,"):
         importer(databases=("debates", "elo", "genesis"))
     assert importer.count("elo_history") == 0
 
