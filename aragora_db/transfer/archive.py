@@ -10,7 +10,7 @@ from aragora_db.errors import UsageError
 from aragora_db.transfer.options import Options
 from aragora_db.transfer.report import Report
 from aragora_db.transfer.source.files import SourceFile
-from aragora_db.transfer.source.snapshot import content_hash, nobody_else
+from aragora_db.transfer.source.opening import content_hash, nobody_else
 
 __all__ = ["keep", "refuse_occupied"]
 

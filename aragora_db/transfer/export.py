@@ -20,7 +20,7 @@ from aragora_db.models import Base
 from aragora_db.transfer.options import Progress, Silent
 from aragora_db.transfer.patient import patient_engine
 from aragora_db.transfer.rows.translate import in_order
-from aragora_db.transfer.source.snapshot import nobody_else
+from aragora_db.transfer.source.opening import nobody_else
 from aragora_db.transfer.target.proof import Checksum, read_digest
 from aragora_db.transfer.target.staging import loader_of
 

@@ -11,7 +11,7 @@ from aragora_db.errors import AragoraDBError, CommitUnknown, DatabaseUnavailable
 from aragora_db.transfer.move import Job
 from aragora_db.transfer.options import Progress
 from aragora_db.transfer.report import TableReport
-from aragora_db.transfer.source.snapshot import reason_of
+from aragora_db.transfer.source.reasons import reason_of
 
 __all__ = ["AGAIN", "outcome_of"]
 

@@ -29,7 +29,7 @@ from aragora_db.transfer.patient import ImportLock, import_lock
 from aragora_db.transfer.plan import DEMO, chosen_files, in_order, jobs_of, open_all
 from aragora_db.transfer.report import Report, TableReport
 from aragora_db.transfer.source.files import LeftFile
-from aragora_db.transfer.source.snapshot import reason_of
+from aragora_db.transfer.source.reasons import reason_of
 from aragora_db.transfer.target import ledger
 from aragora_db.transfer.target.parking import Rejects
 from aragora_db.transfer.target.staging import loader_of

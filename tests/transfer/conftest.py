@@ -25,9 +25,6 @@ SCRIPTS = {
 }
 """Aragora's files, a script for each, with a few rows per table."""
 
-REAL = HERE.parents[2] / "shared" / "fixtures"
-"""Aragora's own files, where they lie beside the repository."""
-
 
 @dataclass
 class Sources:
@@ -121,11 +118,3 @@ def into(fresh_databases: FreshDatabases, sources: Sources, tmp_path: Path) -> I
     yield importer
     for database in made:
         database.close()
-
-
-@pytest.fixture(scope="session")
-def real_files() -> Path:
-    """Aragora's own files; skips where they are not."""
-    if not REAL.is_dir():
-        pytest.skip("Aragora's own files do not lie beside this repository")
-    return REAL

@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from aragora_db import types
 from aragora_db.models import Base, LegacyRow
 from aragora_db.transfer.source.files import SourceFile
+from aragora_db.transfer.source.opening import opened
 from aragora_db.transfer.source.shapes import shape_of
-from aragora_db.transfer.source.snapshot import opened
 from aragora_db.transfer.target.parking import from_json
 from aragora_db.vectors import Vector
 

@@ -15,7 +15,12 @@ from aragora_db.migrations.status import status
 from aragora_db.models import Base, EloHistory
 from aragora_db.stores import GenesisStore
 
-FOLDERS = ["generated", pytest.param("real", marks=[pytest.mark.fixtures, pytest.mark.slow])]
+REAL = Path(__file__).parents[3] / "shared" / "fixtures" / "nomic"
+"""Aragora's own files, where they lie beside the repository."""
+
+FOLDERS = ["generated"]
+if REAL.is_dir():
+    FOLDERS.append(pytest.param("real", marks=[pytest.mark.fixtures, pytest.mark.slow]))
 
 ORPHANS = {"dissent": 168, "tier_transitions": 9, "verified_proofs": 22}
 """Rows of the real files that have no parent there (Aragora keeps foreign keys off)."""
@@ -26,7 +31,7 @@ def filled(request: pytest.FixtureRequest, sources):
     """The folder with all 21 files: small copies, or the real ones where they are."""
     sources.real = request.param == "real"
     if sources.real:
-        for path in (request.getfixturevalue("real_files") / "nomic").iterdir():
+        for path in REAL.iterdir():
             shutil.copyfile(path, sources.folder / path.name)
     else:
         sources.aragora()

@@ -20,8 +20,8 @@ from aragora_db.models import Base
 from aragora_db.transfer.rows import fast
 from aragora_db.transfer.rows.stream import Stream
 from aragora_db.transfer.source.files import SourceFile
+from aragora_db.transfer.source.opening import opened
 from aragora_db.transfer.source.shapes import shape_of
-from aragora_db.transfer.source.snapshot import opened
 
 TABLES = [
     *(("agent_elo", "matches"), ("agent_elo", "elo_history"), ("continuum", "continuum_memory")),

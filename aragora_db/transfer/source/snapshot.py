@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import threading
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import apsw
-import xxhash
 
 from aragora_db.transfer.source.files import SourceFile
+from aragora_db.transfer.source.reasons import reason_of
 
-__all__ = ["BrokenText", "Snapshot", "SourceTable", "content_hash", "nobody_else", "opened", "quoted", "reason_of"]
+__all__ = ["BrokenText", "Snapshot", "SourceTable", "quoted"]
 
-_BUSY_TIMEOUT_MS = 5_000
-_BEGIN = "PRAGMA query_only = ON; PRAGMA trusted_schema = OFF; BEGIN; SELECT count(*) FROM sqlite_schema"
-_BLOCK = 1 << 20  # bytes hashed at once
-_DMS = 128  # the byte of a -shm file that every connection in WAL mode holds a shared lock on, see os_unix.c
-_SHARED_FIRST, _SHARED_SIZE = 0x4000_0002, 510  # the bytes of a database that SQLite's locks are on, see os.h
 _ROWS, _BYTES = 5_000, 2 << 20  # of a chunk, about
 
 
@@ -224,148 +217,3 @@ def _untyped(row: Sequence[Any], codec: str) -> Iterator[Any]:
             yield value.decode(codec)
         except UnicodeDecodeError:
             yield BrokenText(value)
-
-
-# -- opening and leaving ----------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def opened(file: SourceFile) -> Generator[Snapshot]:
-    """Open a file and hold a read transaction on it.
-
-    Raises:
-        apsw.Error: it is locked, damaged or no database after all; `reason_of` puts it into words.
-        OSError: it cannot be read.
-    """
-    sides = [file.path.with_name(file.path.name + suffix) for suffix in ("-wal", "-shm")]
-    missing = [side for side in sides if not side.exists()]
-    # Before the transaction begins: what a writer adds in between is in the snapshot and not in the hash, so that the
-    # next run finds another hash and looks again. The other way round it would be missed.
-    fingerprint = content_hash(file)
-    connection = _connect(file.path, has_wal=_size(sides[0]) > 0)
-    try:
-        yield Snapshot(file, connection, fingerprint)
-    finally:
-        connection.close(force=True)
-        _tidy(file.path, missing, sides[1])
-
-
-def reason_of(error: Exception) -> str:
-    """Why a file or a table cannot be read, in words for the report."""
-    if _is_half_done(error):
-        return (
-            "unfinished: its writer was killed within a transaction, which has to be rolled back first; open it (or a "
-            "copy of it and its -journal) with the sqlite3 shell, say .tables, and run the import again"
-        )
-    known = next((reason for kinds, reason in _REASONS if isinstance(error, kinds)), None)
-    return known or f"cannot be read: {error.strerror if isinstance(error, OSError) else error}"
-
-
-_REASONS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
-    (
-        (apsw.BusyError, apsw.LockedError),
-        "locked: another process is writing to it and did not finish; run the import again when it has",
-    ),
-    (
-        (apsw.CorruptError,),
-        "damaged: SQLite finds its pages malformed; try the sqlite3 shell's .recover on a copy",
-    ),
-    ((apsw.NotADBError,), "no SQLite database, or an encrypted one"),
-    (
-        (apsw.CantOpenError, apsw.ReadOnlyError),
-        "cannot be opened for reading: it has a WAL, and its folder is read-only; copy it to where you may write",
-    ),
-)
-
-
-def _is_half_done(error: Exception) -> bool:
-    """Whether there is a hot journal, which only a writer can roll back."""
-    return isinstance(error, apsw.ReadOnlyError) and _extended(error) == apsw.SQLITE_READONLY_ROLLBACK
-
-
-def _extended(error: Any) -> Any:
-    return error.extendedresult  # an attribute that apsw's annotations leave out
-
-
-def _connect(path: Path, *, has_wal: bool) -> apsw.Connection:
-    try:
-        return _begin(path.absolute().as_uri() + "?mode=ro")
-    except (apsw.CantOpenError, apsw.ReadOnlyError) as error:
-        # A WAL database in a folder where we may not make its -shm. Without a WAL nobody has it open, or its writer
-        # could make none either.
-        if has_wal or _is_half_done(error) or os.access(path.parent, os.W_OK):
-            raise
-        return _begin(path.absolute().as_uri() + "?immutable=1")
-
-
-def _begin(uri: str) -> apsw.Connection:
-    connection = apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
-    try:
-        connection.set_busy_timeout(_BUSY_TIMEOUT_MS)
-        cast("Any", connection).execute(_BEGIN)
-    except apsw.Error:
-        connection.close(force=True)
-        raise
-    return connection
-
-
-def content_hash(file: SourceFile) -> str:
-    """XXH3-128 of a file and its WAL. Never while this process has the file open: closing it drops SQLite's locks."""
-    digest = xxhash.xxh3_128()
-    for path in (file.path, file.path.with_name(f"{file.path.name}-wal")):
-        with suppress(FileNotFoundError), path.open("rb") as opened_file:
-            while block := opened_file.read(_BLOCK):
-                digest.update(block)
-    return digest.hexdigest()
-
-
-def _size(path: Path) -> int:
-    """A file's size; 0 when it is not there, or not any more."""
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
-
-
-@contextmanager
-def nobody_else(database: Path) -> Generator[bool]:
-    """Whether no other process has a database open, held so while the block lasts.
-
-    Without a WAL an idle connection holds no lock, and cannot be told.
-    """
-    if os.name != "posix" or not os.access(database, os.W_OK):
-        yield True
-        return
-    import fcntl  # noqa: PLC0415 -- not on Windows
-
-    shared_index = database.with_name(f"{database.name}-shm")
-    with ExitStack() as stack:
-        try:
-            locked = stack.enter_context(database.open("r+b"))
-            fcntl.lockf(locked, fcntl.LOCK_EX | fcntl.LOCK_NB, _SHARED_SIZE, _SHARED_FIRST)
-            if shared_index.exists():
-                index = stack.enter_context(shared_index.open("r+b"))
-                fcntl.lockf(index, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _DMS)
-            alone = True
-        except OSError:
-            alone = False
-        yield alone
-
-
-def _tidy(database: Path, made: Sequence[Path], shared_index: Path) -> None:
-    """Remove the side files that reading a WAL database makes, unless somebody opened the database meanwhile.
-
-    Under the exclusive lock that SQLite's own last connection takes for it: whoever opens the -shm has the shared one.
-    Without it a writer could go on with a -shm that nobody else sees, and what it commits would be lost.
-    """
-    if shared_index not in made or os.name != "posix":
-        return
-    import fcntl  # noqa: PLC0415 -- not on Windows
-
-    exclusive = fcntl.LOCK_EX | fcntl.LOCK_NB
-    with suppress(OSError), database.open("r+b") as locked, shared_index.open("r+b") as index:
-        fcntl.lockf(locked, exclusive, _SHARED_SIZE, _SHARED_FIRST)
-        fcntl.lockf(index, exclusive, 1, _DMS)
-        for side in made:
-            if side == shared_index or not _size(side):
-                side.unlink(missing_ok=True)
