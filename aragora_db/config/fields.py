@@ -1,4 +1,4 @@
-"""The fields of the settings in three groups, each field with its variable, default, range and meaning."""
+"""The fields of the settings about the database, each with its variable, default, range and meaning."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from aragora_db.config import accept
 from aragora_db.config.choices import Backend, Environment, PoolerChoice, SslMode
+from aragora_db.config.group import Group
 from aragora_db.config.variables import Variable
 
 __all__ = ["Deployment", "Target", "Timing"]
@@ -23,13 +23,7 @@ _Text = Annotated[str, Field(min_length=1), AfterValidator(accept.plain)]
 _Secret = Annotated[SecretStr, AfterValidator(accept.plain_secret)]
 
 
-class _Group(BaseSettings):
-    """Some of the fields. Only ``Settings`` is ever filled, so that no other validator is built (17 ms of import)."""
-
-    model_config = SettingsConfigDict(defer_build=True)
-
-
-class Target(_Group):
+class Target(Group):
     """Where the database is."""
 
     backend: Annotated[
@@ -92,13 +86,24 @@ class Target(_Group):
             accepts="disable, prefer, require, verify-ca or verify-full",
         ),
     ] = "require"
-    use_secrets_manager: Annotated[
+    pg_iam_auth: Annotated[
         bool,
         Variable(
-            "ARAGORA_USE_SECRETS_MANAGER",
-            "Ask the secrets source for ARAGORA_POSTGRES_DSN and DATABASE_URL when the environment names no database.",
+            "ARAGORA_PG_IAM_AUTH",
+            "Log in to RDS with an IAM token instead of a password, a new one every ten minutes. Needs the extra `aws` "
+            "and an encrypted connection.",
         ),
     ] = False
+    read_urls: Annotated[
+        _Secret | None,
+        Variable(
+            "ARAGORA_DB_READ_URLS",
+            "Streaming replicas for read-only sessions. What a URL leaves out (user, password, database, sslmode) is "
+            "taken from the primary's DSN.",
+            accepts="postgresql://host:5432, several separated by commas",
+            secret=True,
+        ),
+    ] = None
     data_dir: Annotated[
         Path,
         AfterValidator(accept.folder),
@@ -106,7 +111,7 @@ class Target(_Group):
     ] = Path(".nomic")
 
 
-class Timing(_Group):
+class Timing(Group):
     """Connections, the pool and timeouts."""
 
     pool_size: Annotated[int, Variable("ARAGORA_DB_POOL_SIZE", "Connections that are kept open.")] = Field(
@@ -167,6 +172,23 @@ class Timing(_Group):
             unit="seconds; 0 does not wait",
         ),
     ] = Field(default=30.0, ge=0, le=300, allow_inf_nan=False)
+    replica_max_lag: Annotated[
+        float,
+        Variable(
+            "ARAGORA_DB_REPLICA_MAX_LAG",
+            "A replica that is further behind the primary is left out until it has caught up.",
+            unit="seconds",
+        ),
+    ] = Field(default=10.0, ge=0.1, le=3600, allow_inf_nan=False)
+    replica_wait: Annotated[
+        float,
+        Variable(
+            "ARAGORA_DB_REPLICA_WAIT",
+            "How long a read-only session waits for a replica to reach what this thread or task wrote, before it goes "
+            "to the primary.",
+            unit="seconds; 0 does not wait",
+        ),
+    ] = Field(default=0.2, ge=0, le=60, allow_inf_nan=False)
     migration_lock_timeout: Annotated[
         int,
         Variable(
@@ -216,14 +238,14 @@ class Timing(_Group):
     ] = Field(default="aragora_db", pattern=r"^[ -~]{1,63}$")
 
 
-class Deployment(_Group):
+class Deployment(Group):
     """What kind of deployment this is."""
 
     env: Annotated[
         Environment,
         Variable(
             "ARAGORA_ENV",
-            "`production` and `staging` require PostgreSQL, unless ARAGORA_SINGLE_INSTANCE is true or "
+            "`production` and `staging` require PostgreSQL and Redis, unless ARAGORA_SINGLE_INSTANCE is true or "
             "ARAGORA_REQUIRE_DISTRIBUTED false.",
             accepts="development (dev), test (testing), staging (stage) or production (prod, live), in any case",
         ),
@@ -232,26 +254,35 @@ class Deployment(_Group):
         bool | None,
         Variable(
             "ARAGORA_REQUIRE_DISTRIBUTED",
-            "Refuse a database that only this machine can see, whatever ARAGORA_ENV is.",
+            "Require PostgreSQL and Redis, whatever ARAGORA_ENV is: nothing that only this machine can see.",
             aliases=("ARAGORA_REQUIRE_DISTRIBUTED_STATE",),
         ),
     ] = None
     multi_instance: Annotated[
         bool | None,
-        Variable("ARAGORA_MULTI_INSTANCE", "Several instances run: requires PostgreSQL as well."),
+        Variable("ARAGORA_MULTI_INSTANCE", "Several instances run: requires PostgreSQL and Redis as well."),
     ] = None
     single_instance: Annotated[
         bool | None,
-        Variable("ARAGORA_SINGLE_INSTANCE", "This is the only instance: SQLite is allowed in production too."),
+        Variable(
+            "ARAGORA_SINGLE_INSTANCE", "This is the only instance: SQLite, and no Redis, are allowed in production too."
+        ),
     ] = None
-    redis_url: Annotated[
+    instances: Annotated[
+        int | None,
+        Variable(
+            "ARAGORA_INSTANCES",
+            "How many processes share the database, for the connection arithmetic of `aragora-db doctor`; unset is 2 "
+            "with ARAGORA_MULTI_INSTANCE=true, else 1.",
+            accepts="a whole number from 1 to 1000",
+        ),
+    ] = Field(default=None, ge=1, le=1000)
+    health_token: Annotated[
         _Secret | None,
         Variable(
-            "ARAGORA_REDIS_URL",
-            "Where Redis is. The first name that is set wins.",
-            accepts="redis://host:6379 or rediss://:password@host:6379",
-            aliases=("REDIS_URL",),
-            first_wins=True,
+            "ARAGORA_HEALTH_TOKEN",
+            "Who sends it as `Authorization: Bearer ...` sees the health checks in full.",
+            accepts="a text of your own, long and random",
             secret=True,
         ),
     ] = None

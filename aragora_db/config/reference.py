@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from aragora_db.config.fields import Deployment, Target, Timing
+from aragora_db.config.shared_fields import Redis, Secrets
 from aragora_db.config.variables import accepted, variable_of
 
 __all__ = ["environment_tables"]
@@ -16,7 +17,7 @@ __all__ = ["environment_tables"]
 
 def environment_tables() -> str:
     """Every variable, its default, what it accepts and what it means, as Markdown, one table for each group."""
-    return "\n".join(line for group in (Target, Timing, Deployment) for line in _table(group))
+    return "\n".join(line for group in (Target, Timing, Secrets, Redis, Deployment) for line in _table(group))
 
 
 def _table(group: type[BaseModel]) -> Iterator[str]:

@@ -5,22 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from aragora_db.config.choices import Backend, Environment
+from aragora_db.config.choices import Backend
 from aragora_db.config.dsn import Dsn, parse_dsn
+from aragora_db.config.guard import NAME_A_DATABASE, distributed_because, refuse_local_state
 from aragora_db.config.secrets import SecretSource
-from aragora_db.config.variables import Problem
-from aragora_db.errors import ConfigurationError, DistributedStateError
+from aragora_db.config.variables import Problem, variable_of
+from aragora_db.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from aragora_db.config.settings import Settings
 
-__all__ = ["contradictions", "distributed_because", "resolve"]
+__all__ = ["contradictions", "names_a_database", "redis_configured", "redis_url", "resolve"]
 
 # In the order in which they are asked; the first that is there decides, and the others are not even read.
 _DSN_FIELDS: Final = {"ARAGORA_POSTGRES_DSN": "postgres_dsn", "DATABASE_URL": "database_url"}
 _PG_FIELDS: Final = ("pg_host", "pg_port", "pg_database", "pg_user", "pg_password", "pg_ssl_mode")
 _FILE: Final = "aragora.db"
-_NAME_ONE: Final = "ARAGORA_POSTGRES_DSN, DATABASE_URL, or ARAGORA_PG_HOST with its companions"
+_NOT_IN_SECRETS: Final = (
+    "ARAGORA_USE_SECRETS_MANAGER is true, but the secrets source has neither ARAGORA_POSTGRES_DSN nor DATABASE_URL"
+)
 
 
 def resolve(settings: Settings, secrets: SecretSource | None) -> Dsn:
@@ -35,38 +38,39 @@ def resolve(settings: Settings, secrets: SecretSource | None) -> Dsn:
 
     Raises:
         ConfigurationError: the settings contradict each other, or PostgreSQL is asked for and nothing says where.
-        DistributedStateError: shared state is required here, and this would be SQLite.
+        DistributedStateError: shared state is required here, and SQLite or no Redis is what the settings lead to.
     """
-    dsn = _from_environment(settings)
-    if dsn is None and settings.use_secrets_manager and settings.backend is not Backend.SQLITE:
-        dsn = _from_secrets(settings, secrets)
-    if dsn is None:
-        if settings.backend is Backend.POSTGRESQL:
-            raise ConfigurationError(
-                f"ARAGORA_DB_BACKEND is postgresql, but nothing says where it is; set {_NAME_ONE}. "
-                "SQLite is never used in its place"
-            )
-        dsn = Dsn("sqlite", path=str(settings.data_dir / _FILE))
-    reason = distributed_because(settings)
-    if reason is not None and dsn.backend == "sqlite":
-        raise DistributedStateError(
-            f"{reason} requires a database that every instance shares, but the settings lead to {dsn.masked}; set "
-            f"{_NAME_ONE}. If this is the only instance set ARAGORA_SINGLE_INSTANCE=true, with "
-            "ARAGORA_REQUIRE_DISTRIBUTED and ARAGORA_MULTI_INSTANCE unset"
-        )
-    return dsn
+    found = _find(settings, secrets)
+    if distributed_because(settings) is not None:
+        refuse_local_state(settings, found, redis=redis_configured(settings, secrets))
+    if isinstance(found, str):
+        raise ConfigurationError(f"{found}; set {NAME_A_DATABASE}. SQLite is never used in its place")
+    return found
 
 
-def distributed_because(settings: Settings) -> str | None:
-    """The setting that requires shared state, as ``NAME=value``, or None when one instance may stand alone."""
-    if settings.require_distributed:
-        return "ARAGORA_REQUIRE_DISTRIBUTED=true"
-    if settings.multi_instance:
-        return "ARAGORA_MULTI_INSTANCE=true"
-    guarded = settings.env in (Environment.PRODUCTION, Environment.STAGING)
-    if guarded and not settings.single_instance and settings.require_distributed is None:
-        return f"ARAGORA_ENV={settings.env}"
+def names_a_database(settings: Settings) -> bool:
+    """Whether the settings themselves say which database, so that no secrets source is asked."""
+    return bool(_given_dsn(settings) or _given_pg(settings)) or settings.backend is Backend.SQLITE
+
+
+def redis_url(settings: Settings, secrets: SecretSource | None) -> str | None:
+    """Find Redis: the environment, then the secrets source. With Sentinel or Cluster the URL only says how to log in.
+
+    Raises:
+        ConfigurationError: the secrets source cannot be asked.
+    """
+    if settings.redis_url is not None:
+        return settings.redis_url.get_secret_value()
+    if settings.use_secrets_manager and secrets is not None:
+        variable = variable_of(type(settings).model_fields["redis_url"])
+        return next(filter(None, map(secrets.get, (variable.name, *variable.aliases))), None)
     return None
+
+
+def redis_configured(settings: Settings, secrets: SecretSource | None) -> bool:
+    """Whether the settings lead to a Redis."""
+    named = settings.redis_url or settings.redis_sentinel_hosts or settings.redis_cluster_nodes
+    return bool(named) or redis_url(settings, secrets) is not None
 
 
 def contradictions(settings: Settings) -> Iterator[Problem]:
@@ -83,6 +87,7 @@ def contradictions(settings: Settings) -> Iterator[Problem]:
             f"{settings.statement_timeout}; the client must wait at least as long as the server, so that the server "
             "cancels first and the connection lives on. Raise the former, lower the latter, or set only one",
         )
+    yield from _redis_modes(settings)
     given = _given_dsn(settings)
     if given is None:
         try:
@@ -100,6 +105,34 @@ def contradictions(settings: Settings) -> Iterator[Problem]:
         _agree(settings, dsn.backend, variable)
     except ConfigurationError as error:
         yield Problem(frozenset({"backend", _DSN_FIELDS[variable]}), str(error))
+
+
+def _redis_modes(settings: Settings) -> Iterator[Problem]:
+    """A mode that nothing was said for, or hosts of a mode that was not chosen."""
+    hosts = {"sentinel": settings.redis_sentinel_hosts, "cluster": settings.redis_cluster_nodes}
+    fields = {"sentinel": "redis_sentinel_hosts", "cluster": "redis_cluster_nodes"}
+    given = [mode for mode in hosts if hosts[mode] is not None]
+    chosen = settings.redis_mode
+    variables = {mode: f"ARAGORA_{fields[mode].upper()}" for mode in fields}
+    if len(given) > 1:
+        text = f"{variables['sentinel']} and {variables['cluster']} are both set; Redis is one or the other, unset one"
+        yield Problem(frozenset(fields.values()), text)
+    elif chosen in variables and chosen not in given:
+        text = f"ARAGORA_REDIS_MODE is {chosen}, but {variables[chosen]} is unset; set it"
+        yield Problem(frozenset({"redis_mode", fields[chosen]}), text)
+    elif given and chosen not in {"auto", *given}:
+        text = f"ARAGORA_REDIS_MODE is {chosen}, but {variables[given[0]]} is set; unset one of them"
+        yield Problem(frozenset({"redis_mode", fields[given[0]]}), text)
+
+
+def _find(settings: Settings, secrets: SecretSource | None) -> Dsn | str:
+    """The database, or why there is none."""
+    dsn = _from_environment(settings)
+    if secrets is not None and settings.use_secrets_manager and not names_a_database(settings):
+        return _from_secrets(settings, secrets) or _NOT_IN_SECRETS
+    if dsn is None and settings.backend is Backend.POSTGRESQL:
+        return "ARAGORA_DB_BACKEND is postgresql, but nothing says where it is"
+    return dsn or Dsn("sqlite", path=str(settings.data_dir / _FILE))
 
 
 def _from_environment(settings: Settings) -> Dsn | None:
@@ -125,12 +158,7 @@ def _from_environment(settings: Settings) -> Dsn | None:
     return Dsn("postgresql", parameters)
 
 
-def _from_secrets(settings: Settings, secrets: SecretSource | None) -> Dsn:
-    if secrets is None:
-        raise ConfigurationError(
-            "ARAGORA_USE_SECRETS_MANAGER is true, but this process was given no secrets source and the environment "
-            f"names no database; set {_NAME_ONE}, or ARAGORA_USE_SECRETS_MANAGER=false"
-        )
+def _from_secrets(settings: Settings, secrets: SecretSource) -> Dsn | None:
     for name in _DSN_FIELDS:
         text = secrets.get(name)
         if text:
@@ -138,10 +166,7 @@ def _from_secrets(settings: Settings, secrets: SecretSource | None) -> Dsn:
             dsn = _read(variable, text)
             _agree(settings, dsn.backend, variable)
             return dsn
-    raise ConfigurationError(
-        "ARAGORA_USE_SECRETS_MANAGER is true, but the secrets source has neither ARAGORA_POSTGRES_DSN nor "
-        f"DATABASE_URL; store one of them there, or set {_NAME_ONE}, or ARAGORA_DB_BACKEND=sqlite if SQLite is meant"
-    )
+    return None
 
 
 def _given_dsn(settings: Settings) -> tuple[str, str] | None:

@@ -20,15 +20,17 @@ from pydantic_settings import (
 from aragora_db.config import resolve as rules
 from aragora_db.config.dsn import Dsn, parse_dsn
 from aragora_db.config.fields import Deployment, Target, Timing
+from aragora_db.config.guard import distributed_because
 from aragora_db.config.masking import MASK, scheme_only
-from aragora_db.config.secrets import SecretSource
+from aragora_db.config.secrets import RotatingSource, SecretSource
+from aragora_db.config.shared_fields import Redis, Secrets
 from aragora_db.config.variables import Problem, as_error, from_variables, variable_of
 from aragora_db.errors import ConfigurationError
 
 __all__ = ["Settings"]
 
 
-class Settings(Deployment, Timing, Target):
+class Settings(Deployment, Redis, Secrets, Timing, Target):
     """Everything that can be set, each field by one environment variable; see docs/reference/environment.md.
 
     ``Settings()`` reads the environment. ``Settings(_env_file=".env")`` reads that file too, below the environment.
@@ -89,25 +91,42 @@ class Settings(Deployment, Timing, Target):
 
     @property
     def dsn(self) -> Dsn:
-        """Where the database is, as ``resolve()`` without a secrets source finds it."""
+        """Where the database is, as ``resolve()`` finds it."""
         return self.resolve()
 
     @property
     def distributed_required(self) -> bool:
         """Whether state must be shared between instances here, so that neither SQLite nor memory will do."""
-        return rules.distributed_because(self) is not None
+        return distributed_because(self) is not None
 
     def resolve(self, secrets: SecretSource | None = None) -> Dsn:
         """Find the database: a DSN, ARAGORA_PG_*, a secrets source, and only then SQLite in ``data_dir``.
 
         Args:
-            secrets: asked when ``use_secrets_manager`` is true and the environment names no database.
+            secrets: asked when ``use_secrets_manager`` is true and the environment names no database; AWS Secrets
+                Manager by default.
 
         Raises:
             ConfigurationError: PostgreSQL is asked for and nothing says where, or what was found disagrees.
-            DistributedStateError: shared state is required here, and this would be SQLite.
+            DistributedStateError: shared state is required here, and SQLite or no Redis is what the settings lead to.
+            SecretUnavailable: the secrets source cannot be asked.
         """
-        return rules.resolve(self, secrets)
+        return rules.resolve(self, secrets or self.secret_source())
+
+    def resolve_redis(self, secrets: SecretSource | None = None) -> str | None:
+        """Find Redis: the environment's URL, then that of the secrets source, as for `resolve`.
+
+        With Sentinel or Cluster it only says how to log in, and may be None.
+        """
+        return rules.redis_url(self, secrets or self.secret_source())
+
+    def secret_source(self) -> RotatingSource | None:
+        """AWS Secrets Manager, when ARAGORA_USE_SECRETS_MANAGER is true. Nothing is connected to yet."""
+        if not self.use_secrets_manager:
+            return None
+        from aragora_db.config.aws import secrets_manager  # noqa: PLC0415 -- few deployments need it
+
+        return secrets_manager(self)
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         """What ``repr`` and ``str`` show: DSNs masked, no password."""

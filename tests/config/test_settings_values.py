@@ -26,7 +26,8 @@ DEFAULTS: dict[str, Any] = {
     "pg_user": "aragora",
     "pg_password": None,
     "pg_ssl_mode": "require",
-    "use_secrets_manager": False,
+    "pg_iam_auth": False,
+    "read_urls": None,
     "data_dir": Path(".nomic"),
     "pool_size": 20,
     "pool_max_overflow": 15,
@@ -37,6 +38,8 @@ DEFAULTS: dict[str, Any] = {
     "command_timeout": 60.0,
     "idle_in_transaction_timeout": 300,
     "busy_timeout": 30.0,
+    "replica_max_lag": 10.0,
+    "replica_wait": 0.2,
     "migration_lock_timeout": 300,
     "keepalives_idle": 30,
     "keepalives_interval": 10,
@@ -48,8 +51,27 @@ DEFAULTS: dict[str, Any] = {
     "require_distributed": None,
     "multi_instance": None,
     "single_instance": None,
-    "redis_url": None,
+    "instances": None,
+    "health_token": None,
     "auto_migrate": None,
+    "use_secrets_manager": False,
+    "secret_name": "aragora/production",
+    "aws_region": "us-east-1",
+    "secret_regions": "us-east-2,us-east-1",
+    "secret_ttl": 300,
+    "redis_url": None,
+    "redis_mode": "auto",
+    "redis_sentinel_hosts": None,
+    "redis_sentinel_master": "mymaster",
+    "redis_sentinel_password": None,
+    "redis_cluster_nodes": None,
+    "redis_ssl_ca_certs": None,
+    "redis_timeout": 1.0,
+    "redis_connect_timeout": 1.0,
+    "redis_max_connections": 50,
+    "redis_health_check_interval": 30,
+    "redis_namespace": "aragora",
+    "cache_ttl": 300.0,
 }
 
 # variable, text in the environment, field, what the field becomes
@@ -96,6 +118,26 @@ ACCEPTED: list[tuple[str, str, str, Any]] = [
     ("ARAGORA_REQUIRE_DISTRIBUTED_STATE", "1", "require_distributed", True),
     ("ARAGORA_MULTI_INSTANCE", "true", "multi_instance", True),
     ("ARAGORA_SINGLE_INSTANCE", "0", "single_instance", False),
+    ("ARAGORA_INSTANCES", "2", "instances", 2),
+    ("ARAGORA_PG_IAM_AUTH", "on", "pg_iam_auth", True),
+    ("ARAGORA_DB_REPLICA_MAX_LAG", "0.5", "replica_max_lag", 0.5),
+    ("ARAGORA_DB_REPLICA_WAIT", "0", "replica_wait", 0.0),
+    ("ARAGORA_SECRET_NAME", "aragora/staging", "secret_name", "aragora/staging"),
+    ("AWS_REGION", "eu-west-1", "aws_region", "eu-west-1"),
+    ("AWS_DEFAULT_REGION", "eu-west-2", "aws_region", "eu-west-2"),
+    ("ARAGORA_SECRET_REGIONS", "eu-west-1", "secret_regions", "eu-west-1"),
+    ("ARAGORA_SECRET_TTL", "60", "secret_ttl", 60),
+    ("ARAGORA_REDIS_MODE", "Standalone", "redis_mode", "standalone"),
+    ("ARAGORA_REDIS_SENTINEL_HOSTS", "a,b:26380", "redis_sentinel_hosts", "a,b:26380"),
+    ("ARAGORA_REDIS_SENTINEL_MASTER", "main", "redis_sentinel_master", "main"),
+    ("ARAGORA_REDIS_CLUSTER_NODES", "a:7000,b", "redis_cluster_nodes", "a:7000,b"),
+    ("ARAGORA_REDIS_SSL_CA_CERTS", "/etc/ca.pem", "redis_ssl_ca_certs", Path("/etc/ca.pem")),
+    ("ARAGORA_REDIS_SOCKET_TIMEOUT", "0.2", "redis_timeout", 0.2),
+    ("ARAGORA_REDIS_SOCKET_CONNECT_TIMEOUT", "0.2", "redis_connect_timeout", 0.2),
+    ("ARAGORA_REDIS_MAX_CONNECTIONS", "5", "redis_max_connections", 5),
+    ("ARAGORA_REDIS_HEALTH_CHECK_INTERVAL", "0", "redis_health_check_interval", 0),
+    ("ARAGORA_REDIS_NAMESPACE", "arena.b", "redis_namespace", "arena.b"),
+    ("ARAGORA_CACHE_TTL", "1.5", "cache_ttl", 1.5),
     ("ARAGORA_AUTO_MIGRATE_ON_STARTUP", "false", "auto_migrate", False),
     ("ARAGORA_AUTO_MIGRATE_ON_STARTUP", "true", "auto_migrate", True),
 ]
@@ -143,6 +185,15 @@ REFUSED: list[tuple[str, str, str]] = [
     ("ARAGORA_MULTI_INSTANCE", "2", "true or false"),
     ("ARAGORA_SINGLE_INSTANCE", "two", "true or false"),
     ("ARAGORA_AUTO_MIGRATE_ON_STARTUP", "sometimes", "true or false"),
+    ("ARAGORA_INSTANCES", "0", "1 to 1000"),
+    ("ARAGORA_DB_REPLICA_MAX_LAG", "0", "0.1 to 3600"),
+    ("ARAGORA_DB_REPLICA_WAIT", "-1", "0 to 60"),
+    ("ARAGORA_SECRET_TTL", "0", "1 to 86400"),
+    ("ARAGORA_REDIS_MODE", "ring", "standalone, sentinel or cluster"),
+    ("ARAGORA_REDIS_NAMESPACE", "a:b", "letters, digits, dots, dashes and underscores"),
+    ("ARAGORA_REDIS_MAX_CONNECTIONS", "0", "1 to 10000"),
+    ("ARAGORA_REDIS_SOCKET_TIMEOUT", "inf", "0.05 to 60"),
+    ("ARAGORA_CACHE_TTL", "0", "0.1 to 86400"),
 ]
 
 
@@ -174,9 +225,8 @@ def test_refused(monkeypatch: pytest.MonkeyPatch, variable: str, text: str, says
 
 def test_the_tables_cover_every_field() -> None:
     """A new field would be untested."""
-    assert {field for _, _, field, _ in ACCEPTED} | {"postgres_dsn", "database_url", "pg_password", "redis_url"} == set(
-        Settings.model_fields
-    )
+    secrets = {name for name, field in Settings.model_fields.items() if variable_of(field).secret}
+    assert {field for _, _, field, _ in ACCEPTED} | secrets == set(Settings.model_fields)
 
 
 def test_every_variable_is_named_once() -> None:
@@ -196,7 +246,7 @@ def test_no_variable_by_the_bare_name_of_a_field(monkeypatch: pytest.MonkeyPatch
         monkeypatch.setenv(name, "1")
     file = tmp_path / ".env"
     file.write_text(f"{field}=1\n", encoding="utf-8")
-    if field in {"database_url", "redis_url"}:  # in upper case these are variables of ours
+    if field in {"database_url", "redis_url", "aws_region"}:  # in upper case these are variables of ours
         monkeypatch.delenv(field.upper())
     assert dict(Settings(_env_file=file)) == DEFAULTS
 
