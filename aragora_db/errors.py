@@ -19,9 +19,12 @@ __all__ = [
     "ConstraintViolation",
     "DatabaseUnavailable",
     "DistributedStateError",
+    "Fenced",
     "ForeignKeyViolation",
     "ForwardOnlyError",
     "InvalidValue",
+    "LockLost",
+    "LockNotAcquired",
     "LockTimeout",
     "MigrationError",
     "MigrationLocked",
@@ -31,10 +34,12 @@ __all__ = [
     "PoolExhausted",
     "ProofFailed",
     "ReadOnlyViolation",
+    "RedisUnavailable",
     "RevisionEdited",
     "SchemaAhead",
     "SchemaBehind",
     "SchemaDiverged",
+    "SecretUnavailable",
     "StatementTimeout",
     "StorageError",
     "TransactionAborted",
@@ -62,6 +67,23 @@ class ConfigurationError(AragoraDBError, ValueError):
 
 class DistributedStateError(ConfigurationError):
     """Shared state is required here, and what is configured would keep it on one machine."""
+
+
+class SecretUnavailable(ConfigurationError):
+    """The secrets manager gave no answer, and has given none before.
+
+    Attributes:
+        code: what it said, such as ``AccessDeniedException``, or the class of the error in its way.
+    """
+
+    exit_code = 3
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message, code)
+        self.code = code
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class UsageError(AragoraDBError, RuntimeError):
@@ -268,5 +290,32 @@ class ProofFailed(TransferError):
 
 class TransferLocked(TransferError):
     """Another import into this database is running, and went on running."""
+
+    exit_code = 4
+
+
+# -- state that instances share ---------------------------------------------------------------------------------------
+
+
+class RedisUnavailable(AragoraDBError):
+    """Redis could not be reached, did not answer in time or refused, or the breaker is open because of that."""
+
+    exit_code = 3
+
+
+class LockNotAcquired(AragoraDBError):
+    """Somebody else held the lock, and went on holding it."""
+
+    exit_code = 4
+
+
+class LockLost(AragoraDBError):
+    """The lock ran out before its holder was done, or vanished; somebody else may hold it."""
+
+    exit_code = 4
+
+
+class Fenced(AragoraDBError):
+    """A newer holder of the lock exists, so the database refused the write of this one. Nothing was written."""
 
     exit_code = 4

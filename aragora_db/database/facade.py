@@ -1,39 +1,38 @@
-"""`Database`: engines, sessions, units of work with retries, migrations and health behind one object."""
+"""The facade: sessions, units of work with retries, migrations and health."""
 
 from __future__ import annotations
 
 import os
-import sqlite3
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session
 
 from aragora_db.config import Settings
-from aragora_db.engine import READ_ONLY_OPTIONS, Target, create_async_engine, create_engine
-from aragora_db.engine.retry import ATTEMPTS, RETRYABLE, delay
-from aragora_db.engine.sessions import READ_ONLY_SESSION, UnitOfWork
-from aragora_db.engine.sqlite import memory_uri
-from aragora_db.errors import AragoraDBError, UsageError
+from aragora_db.config.resolve import names_a_database, redis_configured
+from aragora_db.config.secrets import RotatingSource
+from aragora_db.database.connections import Connections
+from aragora_db.database.sessions import Sessions
+from aragora_db.engine import Target
+from aragora_db.engine.committed import Notify
+from aragora_db.engine.meter import PoolMetrics
+from aragora_db.errors import AragoraDBError
 
 if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
     from aragora_db.config import Dsn, SecretSource
-    from aragora_db.engine.loops import LoopEngines
+    from aragora_db.shared import SharedState
 
 __all__ = ["Database"]
 
 T = TypeVar("T")
 
 
-class Database:
+class Database(Sessions):
     """One database, for a whole process: thread-safe, fork-safe, sync and async.
 
     Args:
@@ -49,13 +48,16 @@ class Database:
         if isinstance(settings, str):
             settings = Settings.explicit(database_url=settings)
         self.settings: Settings = Settings() if settings is None else settings
-        self.dsn: Dsn = self.settings.resolve(secrets)
-        self._target = Target(self.settings, self.dsn)
-        self._anchor: sqlite3.Connection | None = None
+        self.secrets: SecretSource | None = secrets or self.settings.secret_source()
+        self.dsn: Dsn = self.settings.resolve(self.secrets)
+        self._target = _target(self.settings, self.dsn, self.secrets)
+        self._listeners: list[Notify] = []
+        self._primary = Connections(self._target, self._listeners)
         self._lock = threading.RLock()
         self._ready = False
-        self._sync_engines: tuple[Engine, Engine] | None = None
-        self._loop_engines: LoopEngines | None = None
+        self._shared: SharedState | None = None
+        if redis_configured(self.settings, self.secrets):
+            self.on_commit(self.shared.committed)
         _databases.add(self)
 
     def __repr__(self) -> str:
@@ -67,18 +69,7 @@ class Database:
     @property
     def engine(self) -> Engine:
         """The sync engine, made at first use."""
-        return self._writer_and_reader()[0]
-
-    def _writer_and_reader(self) -> tuple[Engine, Engine]:
-        # Not a cached_property: before Python 3.12 it holds a lock of its own, taken here before and in ensure_ready
-        # after ours, and two threads at their first use could wait for each other.
-        if self._sync_engines is None:
-            with self._lock:
-                if self._sync_engines is None:
-                    self._prepare()
-                    engine = create_engine(self._target)
-                    self._sync_engines = engine, engine.execution_options(**READ_ONLY_OPTIONS)
-        return self._sync_engines
+        return self._primary.writer
 
     @property
     def async_engine(self) -> AsyncEngine:
@@ -87,115 +78,32 @@ class Database:
         Raises:
             UsageError: no event loop is running.
         """
-        if self._loop_engines is None:
-            from aragora_db.engine.loops import LoopEngines  # noqa: PLC0415 -- imports asyncio
+        return self._primary.of_this_loop
+
+    @property
+    def shared(self) -> SharedState:
+        """What instances share through Redis: cache, locks, leaders, events. Made at first use; connects later.
+
+        Raises:
+            ConfigurationError: Redis is configured and the extra ``redis`` is not installed, or its URL is malformed.
+        """
+        if self._shared is None:
+            from aragora_db.shared import SharedState  # noqa: PLC0415 -- most programs do without
 
             with self._lock:
-                if self._loop_engines is None:
-                    self._loop_engines = LoopEngines(self._make_async_engine)
-        return self._loop_engines.current()
+                if self._shared is None:
+                    self._shared = SharedState(
+                        self.settings, lambda: self.settings.resolve_redis(self.secrets), self.transact
+                    )
+        return self._shared
 
-    def _make_async_engine(self) -> AsyncEngine:
-        self._prepare()
-        return create_async_engine(self._target)
+    def on_commit(self, listener: Notify) -> None:
+        """Call ``listener`` after each commit that wrote, on any engine of this object, with the tables' names.
 
-    def _prepare(self) -> None:
-        """What has to be there before the first connection."""
-        from aragora_db import derived  # noqa: F401, PLC0415 -- listens to sessions; imports the models # pyright: ignore[reportUnusedImport]
-
-        # A database in memory lives as long as a connection to it: hold one that no pool closes.
-        with self._lock:
-            if self._target.in_memory and self._anchor is None:
-                self._anchor = sqlite3.connect(memory_uri(self._target), uri=True, check_same_thread=False)
-
-    # -- sessions -----------------------------------------------------------------------------------------------------
-
-    @contextmanager
-    def session(self, *, read_only: bool = False) -> Generator[Session]:
-        """An ORM session: commits when the block ends, rolls back when it raises.
-
-        Args:
-            read_only: a transaction in which the database refuses writes, and the session refuses to flush.
-
-        Raises:
-            SchemaBehind, SchemaAhead, SchemaDiverged: this version cannot use the database as it is.
-            PoolExhausted: no connection became free in time.
-            CommitUnknown: the connection was lost while the commit was under way.
-            TransactionAborted: a statement failed and its error was caught, so nothing can be committed.
+        It runs before the commit returns to its caller: in the committing thread, for async engines in another one.
+        It must not raise.
         """
-        self.ensure_ready()
-        with self._sync_session(Session, read_only) as session:
-            yield session
-            session.commit()
-
-    @asynccontextmanager
-    async def async_session(self, *, read_only: bool = False) -> AsyncGenerator[AsyncSession]:
-        """`session` for async code."""
-        await self._ensure_ready_async()
-        async with self._async_session(Session, read_only) as session:
-            yield session
-            await session.commit()
-
-    def transact(self, work: Callable[[Session], T], *, read_only: bool = False, attempts: int = ATTEMPTS) -> T:
-        """Run a unit of work in one transaction; run it again when another transaction was in the way.
-
-        Args:
-            work: gets a session and returns a value. It may run several times, so it must not touch anything but the
-                session, and it must not commit.
-            read_only: as for `session`.
-            attempts: how often to try before the error is passed on.
-
-        Raises:
-            LockTimeout, DatabaseUnavailable: still, after the last attempt.
-            CommitUnknown: never retried, see there.
-        """
-        self.ensure_ready()
-        for attempt in range(1, attempts + 1):
-            try:
-                with self._sync_session(UnitOfWork, read_only) as session:
-                    session.begin()  # so that `with session.begin()` inside, which would commit, is refused
-                    value = work(session)
-                    Session.commit(session)
-                    return value
-            except RETRYABLE:
-                if attempt == attempts:
-                    raise
-            time.sleep(delay(attempt))
-        raise UsageError("attempts must be at least 1")
-
-    async def transact_async(
-        self, work: Callable[[Session], T], *, read_only: bool = False, attempts: int = ATTEMPTS
-    ) -> T:
-        """`transact` for async code: the same function, over the same sync session, without blocking the loop."""
-        import asyncio  # noqa: PLC0415 -- not needed by sync programs
-
-        await self._ensure_ready_async()
-        for attempt in range(1, attempts + 1):
-            try:
-                async with self._async_session(UnitOfWork, read_only) as session:
-                    session.sync_session.begin()
-                    value = await session.run_sync(work)
-                    await session.run_sync(Session.commit)
-                    return value
-            except RETRYABLE:
-                if attempt == attempts:
-                    raise
-            await asyncio.sleep(delay(attempt))
-        raise UsageError("attempts must be at least 1")
-
-    def _sync_session(self, session_class: type[Session], read_only: bool) -> Session:
-        engine = self._writer_and_reader()[read_only]
-        return session_class(engine, expire_on_commit=False, info={READ_ONLY_SESSION: read_only})
-
-    def _async_session(self, session_class: type[Session], read_only: bool) -> AsyncSession:
-        from sqlalchemy.ext.asyncio import AsyncSession  # noqa: PLC0415 -- imports asyncio
-
-        engine = self.async_engine
-        if read_only:
-            engine = engine.execution_options(**READ_ONLY_OPTIONS)
-        return AsyncSession(
-            engine, sync_session_class=session_class, expire_on_commit=False, info={READ_ONLY_SESSION: read_only}
-        )
+        self._listeners.append(listener)
 
     # -- schema -------------------------------------------------------------------------------------------------------
 
@@ -212,8 +120,8 @@ class Database:
         """
         from aragora_db.migrations.upgrade import migrate  # noqa: PLC0415 -- imports alembic
 
-        self._prepare()
-        applied = migrate(self._target, version, self._writer_and_reader()[1])
+        self._primary.prepare()
+        applied = migrate(self._target, version, self._primary.reader)
         self._ready = False
         return applied
 
@@ -231,15 +139,9 @@ class Database:
 
         with self._lock:
             if not self._ready:
-                self._prepare()
+                self._primary.prepare()
                 prepare(self.engine, self._target)
                 self._ready = True
-
-    async def _ensure_ready_async(self) -> None:
-        if not self._ready:
-            import asyncio  # noqa: PLC0415 -- not needed by sync programs
-
-            await asyncio.to_thread(self.ensure_ready)
 
     # -- health and end -----------------------------------------------------------------------------------------------
 
@@ -253,7 +155,7 @@ class Database:
         error: str | None = None
         try:
             # As a reader: on SQLite a writer would have to wait for its turn.
-            with self._writer_and_reader()[1].connect() as connection:
+            with self._primary.reader.connect() as connection:
                 connection.exec_driver_sql("SELECT 1")
         except (AragoraDBError, SQLAlchemyError) as problem:
             error = type(problem).__name__
@@ -267,25 +169,45 @@ class Database:
             "pool": {"size": pool.size(), "in_use": pool.checkedout(), "idle": pool.checkedin()},
         }
 
+    def pool_metrics(self) -> PoolMetrics:
+        """Use of this process's pools, sync and async together: connections, checkouts, time-outs, wait and hold."""
+        return self._primary.meter.metrics()
+
+    def schema_verdict(self) -> str:
+        """Where the schema is, by two small queries: ``at head``, ``behind``, ``ahead``, ``diverged``, ``empty``...
+
+        Raises:
+            DatabaseError: the database cannot be asked.
+        """
+        from aragora_db.migrations.state import read_state  # noqa: PLC0415 -- loads the models
+
+        with self._primary.reader.connect() as connection:
+            return read_state(connection).verdict.value
+
     def close(self) -> None:
         """Close every connection. Async code calls `aclose` first, which says goodbye to the server properly."""
-        if self._sync_engines is not None:
-            self.engine.dispose()
-        if self._loop_engines is not None:
-            self._loop_engines.abandon_all()
-        if self._anchor is not None:
-            self._anchor.close()
-            self._anchor, self._ready = None, False
+        if self._shared is not None:
+            self._shared.close()
+        if self._primary.close():
+            self._ready = False
 
     def forget_parent(self) -> None:
         """What a forked child does first, by itself: threads and event loops, and who held the lock, stayed behind."""
-        self._lock, self._loop_engines = threading.RLock(), None
+        self._lock = threading.RLock()
+        self._primary.forget_parent()
 
     async def aclose(self) -> None:
         """Close the running loop's connections, then everything else."""
-        if self._loop_engines is not None:
-            await self._loop_engines.dispose_current()
+        await self._primary.aclose()
         self.close()
+
+
+def _target(settings: Settings, dsn: Dsn, secrets: SecretSource | None) -> Target:
+    """The target; one whose password may rotate is asked for again with each new connection."""
+    if secrets is None or not settings.use_secrets_manager or names_a_database(settings):
+        return Target(settings, dsn)
+    renew = secrets.refresh if isinstance(secrets, RotatingSource) else None
+    return Target(settings, dsn, where=lambda: settings.resolve(secrets), renew=renew)
 
 
 _databases: WeakSet[Database] = WeakSet()

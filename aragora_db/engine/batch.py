@@ -17,15 +17,17 @@ __all__ = ["allow_batches", "run_batch"]
 _WORK = "aragora_batch"
 
 
-def run_batch(connection: Connection, name: str, work: Callable[[Any], None]) -> None:
+def run_batch(connection: Connection, name: str, writes: tuple[str, ...], work: Callable[[Any], None]) -> None:
     """Let a function use the driver's cursor.
 
     Args:
         connection: of one of our engines; sync, or the sync side of an async one.
         name: what logs call it.
+        writes: the tables it may write to, for `aragora_db.engine.committed`.
         work: gets the cursor, whose `execute`, `executemany` and `fetchall` are those of the DBAPI.
     """
-    connection.exec_driver_sql(f"-- batch: {name}", execution_options={_WORK: work}).close()
+    statement = f"-- batch: {name}; {', '.join(f'INSERT INTO {table}' for table in writes)}"
+    connection.exec_driver_sql(statement, execution_options={_WORK: work}).close()
 
 
 def allow_batches(engine: Engine) -> None:

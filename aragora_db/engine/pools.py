@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from typing import Any, Self
 
 from sqlalchemy import exc as sa_exc
 from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool, Pool, PoolProxiedConnection, QueuePool
 
+from aragora_db.engine.meter import Meter
 from aragora_db.errors import ConfigurationError, PoolExhausted
 
 __all__ = ["AsyncBoundedPool", "BoundedPool", "pool_arguments"]
@@ -16,21 +18,40 @@ _QUEUE_POOL = _EVERY_POOL | {"pool_size", "max_overflow", "pool_timeout", "pool_
 
 
 class _SaysWhatToRaise(QueuePool):
+    meter: Meter | None = None
+
+    @property
+    def max_overflow(self) -> int:
+        """Connections beyond the pool's size."""
+        return self._max_overflow
+
+    def recreate(self) -> Self:
+        """An empty pool in place of this one, counted along."""
+        pool: Any = super().recreate()
+        pool.meter = self.meter
+        return pool  # type: ignore[no-any-return] # SQLAlchemy says Pool; it is of our class
+
     def connect(self) -> PoolProxiedConnection:
         """Check a connection out.
 
         Raises:
             PoolExhausted: none became free within ``pool_timeout`` seconds.
         """
+        started = time.perf_counter()
         try:
-            return super().connect()
+            connection = super().connect()
         except sa_exc.TimeoutError:
+            if self.meter is not None:
+                self.meter.timed_out()
             message = (
                 f"all {self.checkedout()} connections of the pool are in use (pool_size {self.size()}, max_overflow "
                 f"{self._max_overflow}) and none came back within {self.timeout():g} s. Raise ARAGORA_DB_POOL_SIZE or "
                 "ARAGORA_DB_POOL_MAX_OVERFLOW, or look for sessions that stay open"
             )
             raise PoolExhausted(message) from None
+        if self.meter is not None:
+            self.meter.waited(time.perf_counter() - started)
+        return connection
 
 
 class BoundedPool(_SaysWhatToRaise):

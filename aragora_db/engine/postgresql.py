@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, event
 
 from aragora_db.config import Settings
 from aragora_db.engine import watchdog
 from aragora_db.engine.begin import send_begin
+from aragora_db.engine.credentials import Credentials
 from aragora_db.engine.target import Target
 from aragora_db.errors import ConfigurationError
 
@@ -24,6 +26,8 @@ __all__ = [
     "session_settings",
     "url_parts",
 ]
+
+T = TypeVar("T")
 
 
 def session_settings(settings: Settings) -> dict[str, str]:
@@ -109,17 +113,38 @@ def fixed_pool_arguments(_target: Target) -> frozenset[str]:
 
 def listen(engine: Engine, target: Target) -> None:
     """Connect with the arguments above, begin transactions behind a pooler, and watch statements."""
-
-    @event.listens_for(engine, "do_connect")
-    def _connect(_dialect: Any, _record: Any, _positional: list[Any], keywords: dict[str, Any]) -> None:
-        # Not in the engine's URL: what is not there cannot be printed with it.
-        keywords |= connect_arguments(target)
-
+    _connect_with_arguments(engine, target)
     event.listen(engine, "connect", _refuse_other_encodings, insert=True)
     if target.through_transaction_pooler:
         _begin_with_settings(engine, target.settings)
     if target.settings.command_timeout:
         _watch_statements(engine, target.settings.command_timeout)
+
+
+def _connect_with_arguments(engine: Engine, target: Target) -> None:
+    """Hand libpq its parameters here and not in the engine's URL: what is not there cannot be printed with it."""
+    credentials = Credentials(target, engine.dialect.loaded_dbapi.Error, _away(engine)) if target.rotates else None
+
+    @event.listens_for(engine, "do_connect")
+    def _connect(dialect: Any, _record: Any, positional: list[Any], keywords: dict[str, Any]) -> Any:
+        if credentials is None:
+            keywords |= connect_arguments(target)
+            return None
+        return credentials.log_in(
+            lambda dsn: dialect.connect(*positional, **keywords | connect_arguments(replace(target, dsn=dsn)))
+        )
+
+
+def _away(engine: Engine) -> Callable[[Callable[[], T]], T]:
+    """How to call what may wait for a network: by itself, or beside the event loop."""
+    if not engine.dialect.is_async:
+        return lambda work: work()
+
+    import asyncio  # noqa: PLC0415 -- not needed by sync programs
+
+    from sqlalchemy.util import await_only  # noqa: PLC0415 -- as above
+
+    return lambda work: await_only(asyncio.to_thread(work))
 
 
 def _refuse_other_encodings(dbapi_connection: Any, _record: Any) -> None:

@@ -179,6 +179,14 @@ _UPSERT_PAIR = (
     "ON CONFLICT (agent_a, agent_b) DO UPDATE SET matches = matches + 1, a_wins = a_wins + excluded.a_wins, "
     "b_wins = b_wins + excluded.b_wins, draws = draws + excluded.draws"
 )
+_WRITES = (
+    "elo_matches",
+    "elo_ratings",
+    "elo_match_participants",
+    "elo_history",
+    "elo_domain_ratings",
+    "elo_head_to_head",
+)
 
 
 def _short_statements(session: Session, match: Match) -> dict[str, float] | None:
@@ -198,7 +206,7 @@ def _short_statements(session: Session, match: Match) -> dict[str, float] | None
             )
             _write_rows(cursor, match, inserted[0], ratings, changes, now)
 
-    run_batch(connection, "record_match", write)
+    run_batch(connection, "record_match", _WRITES, write)
     return changes or None
 
 

@@ -1,0 +1,133 @@
+"""The engines of one process towards one server: sync, and async for each event loop."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Engine
+
+from aragora_db.engine import READ_ONLY_OPTIONS, Target, create_async_engine, create_engine
+from aragora_db.engine.committed import Notify, notify_after_commits
+from aragora_db.engine.meter import Meter
+from aragora_db.engine.sqlite import memory_uri
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from aragora_db.engine.loops import LoopEngines
+
+__all__ = ["Connections"]
+
+
+class Connections:
+    """Engines made at first use, closed together, and forgotten by a forked child.
+
+    Args:
+        target: the server and how to talk to it.
+        listeners: called after each commit that wrote, with the tables' names; may grow later.
+        meter: counts the pools of several servers together; one of its own by default.
+    """
+
+    def __init__(self, target: Target, listeners: Sequence[Notify] = (), meter: Meter | None = None) -> None:
+        self.target = target
+        self.meter = meter or Meter()
+        self._listeners = listeners
+        self._anchor: sqlite3.Connection | None = None
+        self._lock = threading.RLock()
+        self._sync: tuple[Engine, Engine] | None = None
+        self._loops: LoopEngines | None = None
+
+    @property
+    def writer(self) -> Engine:
+        """The sync engine."""
+        return self._writer_and_reader()[0]
+
+    @property
+    def reader(self) -> Engine:
+        """The sync engine, in transactions that refuse writes."""
+        return self._writer_and_reader()[1]
+
+    def _writer_and_reader(self) -> tuple[Engine, Engine]:
+        # Not a cached_property: before Python 3.12 it holds a lock of its own, taken here before and elsewhere after
+        # ours, and two threads at their first use could wait for each other.
+        if self._sync is None:
+            with self._lock:
+                if self._sync is None:
+                    self.prepare()
+                    engine = create_engine(self.target)
+                    self.meter.attach(engine)
+                    notify_after_commits(engine, self._tell)
+                    self._sync = engine, engine.execution_options(**READ_ONLY_OPTIONS)
+        return self._sync
+
+    @property
+    def of_this_loop(self) -> AsyncEngine:
+        """The async engine of the running event loop.
+
+        Raises:
+            UsageError: no event loop is running.
+        """
+        if self._loops is None:
+            from aragora_db.engine.loops import LoopEngines  # noqa: PLC0415 -- imports asyncio
+
+            with self._lock:
+                if self._loops is None:
+                    self._loops = LoopEngines(self._make_async)
+        return self._loops.current()
+
+    def _make_async(self) -> AsyncEngine:
+        self.prepare()
+        engine = create_async_engine(self.target)
+        self.meter.attach(engine.sync_engine)
+        notify_after_commits(engine.sync_engine, self._tell_in_thread)
+        return engine
+
+    def _tell(self, tables: frozenset[str]) -> None:
+        for listener in self._listeners:
+            listener(tables)
+
+    def _tell_in_thread(self, tables: frozenset[str]) -> None:
+        """From inside SQLAlchemy's greenlet: other tasks of the event loop go on meanwhile."""
+        if self._listeners:
+            import asyncio  # noqa: PLC0415 -- not needed by sync programs
+
+            from sqlalchemy.util import await_only  # noqa: PLC0415 -- as above
+
+            await_only(asyncio.to_thread(self._tell, tables))
+
+    def prepare(self) -> None:
+        """What has to be there before the first connection."""
+        from aragora_db import derived  # noqa: F401, PLC0415 -- listens to sessions; imports the models # pyright: ignore[reportUnusedImport]
+
+        # A database in memory lives as long as a connection to it: hold one that no pool closes.
+        with self._lock:
+            if self.target.in_memory and self._anchor is None:
+                self._anchor = sqlite3.connect(memory_uri(self.target), uri=True, check_same_thread=False)
+
+    def close(self) -> bool:
+        """Close every connection, async ones without a goodbye.
+
+        Returns:
+            Whether the database itself is gone with them, because it was in memory.
+        """
+        if self._sync is not None:
+            self._sync[0].dispose()
+        if self._loops is not None:
+            self._loops.abandon_all()
+        anchor, self._anchor = self._anchor, None
+        if anchor is not None:
+            anchor.close()
+        return anchor is not None
+
+    async def aclose(self) -> None:
+        """Close the running loop's connections properly, then everything else."""
+        if self._loops is not None:
+            await self._loops.dispose_current()
+        self.close()
+
+    def forget_parent(self) -> None:
+        """What a forked child does first: threads and event loops, and who held the lock, stayed behind."""
+        self._lock, self._loops = threading.RLock(), None

@@ -1,0 +1,142 @@
+"""Sessions and units of work, sync and async, towards the primary or a replica."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+from sqlalchemy.orm import Session
+
+from aragora_db.database.connections import Connections
+from aragora_db.engine import READ_ONLY_OPTIONS
+from aragora_db.engine.retry import ATTEMPTS, RETRYABLE, delay
+from aragora_db.engine.sessions import READ_ONLY_SESSION, UnitOfWork
+from aragora_db.errors import UsageError
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+__all__ = ["Sessions"]
+
+T = TypeVar("T")
+
+
+class Sessions:
+    """What `Database` offers for reading and writing."""
+
+    _primary: Connections
+    _ready: bool
+
+    def ensure_ready(self) -> None:
+        """Check, once per process, that this version can use the schema."""
+        raise NotImplementedError
+
+    async def _ensure_ready_async(self) -> None:
+        if not self._ready:
+            import asyncio  # noqa: PLC0415 -- not needed by sync programs
+
+            await asyncio.to_thread(self.ensure_ready)
+
+    @contextmanager
+    def session(self, *, read_only: bool = False, primary: bool = False) -> Generator[Session]:
+        """An ORM session: commits when the block ends, rolls back when it raises.
+
+        Args:
+            read_only: a transaction in which the database refuses writes, and the session refuses to flush. It may
+                run on a replica (ARAGORA_DB_READ_URLS), which is a little behind, but never behind what this thread or
+                task has written itself.
+            primary: never on a replica.
+
+        Raises:
+            SchemaBehind, SchemaAhead, SchemaDiverged: this version cannot use the database as it is.
+            PoolExhausted: no connection became free in time.
+            CommitUnknown: the connection was lost while the commit was under way.
+            TransactionAborted: a statement failed and its error was caught, so nothing can be committed.
+        """
+        self.ensure_ready()
+        with self._sync_session(Session, read_only) as session:
+            yield session
+            session.commit()
+
+    @asynccontextmanager
+    async def async_session(self, *, read_only: bool = False, primary: bool = False) -> AsyncGenerator[AsyncSession]:
+        """`session` for async code."""
+        await self._ensure_ready_async()
+        async with self._async_session(Session, read_only) as session:
+            yield session
+            await session.commit()
+
+    def transact(
+        self,
+        work: Callable[[Session], T],
+        *,
+        read_only: bool = False,
+        primary: bool = False,
+        attempts: int = ATTEMPTS,
+    ) -> T:
+        """Run a unit of work in one transaction; run it again when another transaction was in the way.
+
+        Args:
+            work: gets a session and returns a value. It may run several times, so it must not touch anything but the
+                session, and it must not commit.
+            read_only, primary: as for `session`.
+            attempts: how often to try before the error is passed on.
+
+        Raises:
+            LockTimeout, DatabaseUnavailable: still, after the last attempt.
+            CommitUnknown: never retried, see there.
+        """
+        self.ensure_ready()
+        for attempt in range(1, attempts + 1):
+            try:
+                with self._sync_session(UnitOfWork, read_only) as session:
+                    session.begin()  # so that `with session.begin()` inside, which would commit, is refused
+                    value = work(session)
+                    Session.commit(session)
+                    return value
+            except RETRYABLE:
+                if attempt == attempts:
+                    raise
+            time.sleep(delay(attempt))
+        raise UsageError("attempts must be at least 1")
+
+    async def transact_async(
+        self,
+        work: Callable[[Session], T],
+        *,
+        read_only: bool = False,
+        primary: bool = False,
+        attempts: int = ATTEMPTS,
+    ) -> T:
+        """`transact` for async code: the same function, over the same sync session, without blocking the loop."""
+        import asyncio  # noqa: PLC0415 -- not needed by sync programs
+
+        await self._ensure_ready_async()
+        for attempt in range(1, attempts + 1):
+            try:
+                async with self._async_session(UnitOfWork, read_only) as session:
+                    session.sync_session.begin()
+                    value = await session.run_sync(work)
+                    await session.run_sync(Session.commit)
+                    return value
+            except RETRYABLE:
+                if attempt == attempts:
+                    raise
+            await asyncio.sleep(delay(attempt))
+        raise UsageError("attempts must be at least 1")
+
+    def _sync_session(self, session_class: type[Session], read_only: bool) -> Session:
+        engine = self._primary.reader if read_only else self._primary.writer
+        return session_class(engine, expire_on_commit=False, info={READ_ONLY_SESSION: read_only})
+
+    def _async_session(self, session_class: type[Session], read_only: bool) -> AsyncSession:
+        from sqlalchemy.ext.asyncio import AsyncSession  # noqa: PLC0415 -- imports asyncio
+
+        engine = self.async_engine
+        if read_only:
+            engine = engine.execution_options(**READ_ONLY_OPTIONS)
+        return AsyncSession(
+            engine, sync_session_class=session_class, expire_on_commit=False, info={READ_ONLY_SESSION: read_only}
+        )

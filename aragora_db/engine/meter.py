@@ -1,0 +1,149 @@
+"""What a pool's users wait for and how long they hold on, which SQLAlchemy's pools do not count themselves."""
+
+from __future__ import annotations
+
+import bisect
+import os
+import threading
+import time
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+from weakref import WeakSet
+
+from sqlalchemy import Engine, event
+
+__all__ = ["BOUNDS", "Durations", "Meter", "PoolMetrics"]
+
+# Seconds. From a checkout without pre-ping (20 us) to the longest pool timeout that can be set (300 s).
+BOUNDS = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0)
+
+_SINCE = "aragora_since"
+
+
+@dataclass(frozen=True)
+class Durations:
+    """A histogram of durations.
+
+    Attributes:
+        count: how many there were.
+        total: their sum, in seconds.
+        longest: the longest, in seconds.
+        buckets: upper bounds in seconds, each with how many were not longer, as Prometheus counts them.
+    """
+
+    count: int
+    total: float
+    longest: float
+    buckets: tuple[tuple[float, int], ...]
+
+
+@dataclass(frozen=True)
+class PoolMetrics:
+    """The pools of one process towards one database, sync and async together.
+
+    Attributes:
+        size: connections that are kept open, over all pools.
+        max_overflow: connections beyond them, over all pools.
+        in_use: connections that are checked out now.
+        idle: connections that are open and free now.
+        checkouts: how often a connection was checked out.
+        timeouts: how often none became free in time.
+        wait: from asking for a connection to having one that works.
+        hold: from there to giving it back.
+    """
+
+    size: int
+    max_overflow: int
+    in_use: int
+    idle: int
+    checkouts: int
+    timeouts: int
+    wait: Durations
+    hold: Durations
+
+
+class _Histogram:
+    def __init__(self) -> None:
+        self._counts = [0] * (len(BOUNDS) + 1)
+        self._total = self._longest = 0.0
+
+    def observe(self, seconds: float) -> None:
+        self._counts[bisect.bisect_left(BOUNDS, seconds)] += 1
+        self._total += seconds
+        self._longest = max(self._longest, seconds)
+
+    def snapshot(self) -> Durations:
+        cumulative = list(accumulate(self._counts))
+        return Durations(cumulative[-1], self._total, self._longest, tuple(zip(BOUNDS, cumulative, strict=False)))
+
+
+class Meter:
+    """Counts for any number of engines' pools, from any number of threads."""
+
+    def __init__(self) -> None:
+        self._wait, self._hold, self._timeouts = _Histogram(), _Histogram(), 0
+        self._engines: WeakSet[Engine] = WeakSet()
+        self.forget_parent()
+        _meters.add(self)
+
+    def attach(self, engine: Engine) -> None:
+        """Count this engine's pool along. It must be a `BoundedPool` or `AsyncBoundedPool`."""
+        self._engines.add(engine)
+        pool: Any = engine.pool
+        pool.meter = self
+
+        @event.listens_for(engine, "checkout")
+        def _out(_connection: Any, record: Any, _proxy: Any) -> None:
+            record.record_info[_SINCE] = time.perf_counter()
+
+        @event.listens_for(engine, "checkin")
+        def _in(_connection: Any, record: Any) -> None:
+            since = record.record_info.pop(_SINCE, None)
+            if since is not None:
+                self._observe(self._hold, time.perf_counter() - since)
+
+    def waited(self, seconds: float) -> None:
+        """A connection was handed out after this time."""
+        self._observe(self._wait, seconds)
+
+    def timed_out(self) -> None:
+        """None became free in time."""
+        with self._lock:
+            self._timeouts += 1
+
+    def metrics(self) -> PoolMetrics:
+        """All of it, at this moment."""
+        pools: list[Any] = [engine.pool for engine in list(self._engines)]
+        with self._lock:
+            wait, hold, timeouts = self._wait.snapshot(), self._hold.snapshot(), self._timeouts
+        return PoolMetrics(
+            size=sum(pool.size() for pool in pools),
+            max_overflow=sum(pool.max_overflow for pool in pools),
+            in_use=sum(pool.checkedout() for pool in pools),
+            idle=sum(pool.checkedin() for pool in pools),
+            checkouts=wait.count,
+            timeouts=timeouts,
+            wait=wait,
+            hold=hold,
+        )
+
+    def forget_parent(self) -> None:
+        """A forked child cannot know who held the lock."""
+        self._lock = threading.Lock()
+
+    def _observe(self, histogram: _Histogram, seconds: float) -> None:
+        with self._lock:
+            histogram.observe(seconds)
+
+
+_meters: WeakSet[Meter] = WeakSet()
+
+
+def _in_child() -> None:
+    for meter in list(_meters):
+        meter.forget_parent()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+    os.register_at_fork(after_in_child=_in_child)

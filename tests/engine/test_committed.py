@@ -1,0 +1,119 @@
+"""What is told after a commit; a failure means that other instances go on answering from stale caches."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+import sqlalchemy as sa
+
+from aragora_db.database import Database
+from aragora_db.engine.committed import tables_written
+from aragora_db.models import EloRating
+from aragora_db.stores import EloStore
+from aragora_db.testing.engines import EngineDatabase
+
+RATING = {"agent_name": "ada", "elo": 1500.0}
+
+
+@pytest.mark.parametrize(
+    ("statement", "tables"),
+    [
+        ("INSERT INTO elo_ratings (a) VALUES (1)", {"elo_ratings"}),
+        ("insert or replace into memory_tiers values (1)", {"memory_tiers"}),
+        ("REPLACE INTO t VALUES (1)", {"t"}),
+        ('UPDATE "matches" SET a = 1', {"matches"}),
+        ("UPDATE ONLY public.matches SET a = 1", {"matches"}),
+        ("UPDATE OR IGNORE t SET a = 1", {"t"}),
+        ('DELETE FROM "public"."matches"', {"matches"}),
+        ("WITH x AS (INSERT INTO a SELECT 1), y AS (DELETE FROM b) UPDATE c SET d = 1", {"a", "b", "c"}),
+        ("INSERT INTO a VALUES (1) ON CONFLICT (id) DO UPDATE SET b = 2", {"a"}),
+        ("MERGE INTO a USING b ON 1=1 WHEN MATCHED THEN DELETE", {"a"}),
+        ("TRUNCATE TABLE a", {"a"}),
+        ("TRUNCATE a", {"a"}),
+        ("SELECT * FROM a FOR UPDATE OF a", set()),
+        ("SELECT * FROM a FOR UPDATE", set()),
+        ("SELECT updated_at, inserted FROM updates", set()),
+    ],
+)
+def test_tables_written(statement: str, tables: set[str]) -> None:
+    """A kind of write would go unnoticed, or each locking read would empty the caches."""
+    assert tables_written(statement) == tables
+
+
+def test_every_way_to_write_is_told(database: EngineDatabase) -> None:
+    """A write past the ORM, or on one of the drivers, would not reach the caches."""
+    told: list[frozenset[str]] = []
+    database.on_commit(told.append)
+    ways = [
+        lambda s: s.add(EloRating(**RATING)),
+        lambda s: s.execute(sa.update(EloRating).values(elo=1501.0)),
+        lambda s: s.execute(sa.text("DELETE FROM elo_ratings")),
+        lambda s: s.connection().exec_driver_sql("UPDATE elo_ratings SET elo = 1"),
+    ]
+    for way in ways:
+        database.run(way)
+    assert told == [frozenset({"elo_ratings"})] * 4
+    database.run(lambda s: EloStore(s).record_match("d1", ["ada", "bob"], {"ada": 1.0, "bob": 0.0}))
+    assert {"elo_ratings", "elo_matches", "elo_history"} <= told[-1]
+
+
+def test_reads_and_rollbacks_are_not_told(database: EngineDatabase) -> None:
+    """Each read would empty the caches of all instances."""
+    told: list[frozenset[str]] = []
+    database.on_commit(told.append)
+    database.run(lambda s: s.scalars(sa.select(EloRating).with_for_update()).all())
+
+    def fails(session: sa.orm.Session) -> None:
+        session.add(EloRating(**RATING))
+        session.flush()
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        database.run(fails)
+    database.run(lambda s: s.scalars(sa.select(EloRating)).all())
+    assert told == []
+
+
+def test_told_after_the_commit(database: EngineDatabase) -> None:
+    """A cache that is filled again at once would read what was there before."""
+    seen: list[int] = []
+    other = Database(database.dsn.url())
+
+    def look(_tables: frozenset[str]) -> None:
+        with other.session(read_only=True) as session:
+            seen.append(session.scalar(sa.select(sa.func.count()).select_from(EloRating)) or 0)
+
+    database.on_commit(look)
+    database.run(lambda s: s.add(EloRating(**RATING)))
+    other.close()
+    assert seen == [1]
+
+
+def test_sessions_and_autocommit_are_told(database: EngineDatabase) -> None:
+    """Sessions, or connections without transactions, would bypass the caches."""
+    told: list[frozenset[str]] = []
+    database.on_commit(told.append)
+    with database.session() as session:
+        session.add(EloRating(**RATING))
+    with database.engine.connect() as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("DELETE FROM elo_ratings")
+    assert told == [frozenset({"elo_ratings"})] * 2
+
+
+def test_a_slow_listener_does_not_hold_up_the_event_loop(dialect: str, fresh_databases) -> None:
+    """One hanging Redis would stop every task of the process."""
+    database = Database(fresh_databases.url(dialect))
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        passed = asyncio.Event()
+        # The listener waits for something that only a running event loop can do.
+        database.on_commit(lambda _: asyncio.run_coroutine_threadsafe(passed.wait(), loop).result(30))
+        write = asyncio.create_task(database.transact_async(lambda s: s.add(EloRating(**RATING))))
+        await asyncio.sleep(0)
+        loop.call_later(0.05, passed.set)
+        await asyncio.wait_for(write, 30)
+        await database.aclose()
+
+    asyncio.run(main())
