@@ -60,7 +60,7 @@ def failures() -> tuple[type[Exception], ...]:
 
 def error_code(error: Exception) -> str:
     """AWS's code for an error, such as ``AccessDeniedException``, else the name of its class."""
-    response: dict[str, Any] = getattr(error, "response", {})
+    response: dict[str, Any] = getattr(error, "response", None) or {}
     return str(response.get("Error", {}).get("Code") or type(error).__name__)
 
 

@@ -112,8 +112,8 @@ def connection_budget(
     else:
         fitting = max(0, available - MIGRATION) // pooler.poolers
         advice = (
-            f"the pooler opens up to {needed - MIGRATION} connections, {MIGRATION} more are for a migration; the server "
-            f"has {room}: lower default_pool_size plus reserve_pool_size to {fitting}, or set max_connections = "
+            f"the pooler opens up to {needed - MIGRATION} connections, {MIGRATION} more are for a migration; the "
+            f"server has {room}: lower default_pool_size plus reserve_pool_size to {fitting}, or set max_connections = "
             f"{needed + kept} on the server"
         )
     return Budget(

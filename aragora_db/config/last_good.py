@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
 from aragora_db.errors import AragoraDBError
@@ -27,7 +27,7 @@ log = logging.getLogger("aragora_db.config")
 
 @dataclass(frozen=True)
 class _Good(Generic[T]):
-    value: T
+    value: T = field(repr=False)
     at: float
 
 

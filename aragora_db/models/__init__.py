@@ -41,6 +41,7 @@ from aragora_db.models.elo import (
     EloRating,
 )
 from aragora_db.models.embeddings import DebateEmbedding
+from aragora_db.models.fencing import FencingToken
 from aragora_db.models.genesis import ActivePopulation, GenesisEvent, Genome, Population
 from aragora_db.models.imports import ImportedTable, LegacyRow
 from aragora_db.models.insights import (
@@ -116,6 +117,7 @@ __all__ = [
     "EvolutionHistory",
     "Experiment",
     "ExtractedPattern",
+    "FencingToken",
     "FlipType",
     "GenesisEvent",
     "Genome",

@@ -1,0 +1,41 @@
+"""`diagnose`: every check, one after the other, on one examination."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from aragora_db.config import Settings
+from aragora_db.doctor.check import carry_out
+from aragora_db.doctor.examination import Examination
+from aragora_db.doctor.finding import Finding
+from aragora_db.doctor.table import checks
+
+__all__ = ["diagnose"]
+
+
+def diagnose(
+    load: Callable[[], Settings], *, urls: Sequence[str] = (), seen: Callable[[Finding], None] | None = None
+) -> list[Finding]:
+    """Look at everything, and change nothing.
+
+    Args:
+        load: reads the settings; one that raises `ConfigurationError` is the first finding.
+        urls: where running instances answer HTTP, such as ``http://10.0.0.7:8080``.
+        seen: told each finding at once.
+
+    Returns:
+        The findings, in the order of the table. Never raises for what it finds.
+    """
+    found: list[Finding] = []
+    unsettled: set[str] = set()
+    with Examination(load, urls) as examination:
+        for check in checks():
+            findings = carry_out(check, examination, unsettled)
+            blocked = any(need in unsettled for need in check.needs)
+            if blocked or any(finding.level == "error" for finding in findings):
+                unsettled.add(check.name)
+            found += findings
+            if seen is not None:
+                for finding in findings:
+                    seen(finding)
+    return found
