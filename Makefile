@@ -29,12 +29,13 @@ test: setup ## every test, on SQLite and on a PostgreSQL and a Redis of its own
 test-fast: setup ## the tests that take no more than a few seconds each
 	$(BIN)/python -m pytest -n $(WORKERS) -m 'not slow' $(ARGS)
 
-lint: setup ## ruff, mypy, pyright and the floors of the house
+lint: setup ## ruff, mypy, pyright, the floors of the house, and every file of deploy/ by its own validator
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+	$(BIN)/python scripts/check_deploy.py
 
 format: setup ## let ruff mend what it can
 	$(BIN)/ruff check --fix .

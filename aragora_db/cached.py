@@ -6,6 +6,7 @@ whatever is lost on the way. Without Redis, or while it is away, each call asks 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -56,7 +57,7 @@ class CachedElo:
             page = _read(self._database, lambda session: ask(EloStore(session)))
             return {"items": [list(standing) for standing in page.items], "next": page.next}
 
-        found = self._database.shared.cache.get_or_load(LEADERBOARD, key, load)
+        found = self._database.shared.cache.get_or_load(LEADERBOARD, json.dumps(key), load)
         return Page(tuple(Standing(*line) for line in found["items"]), found["next"])
 
 
@@ -90,7 +91,7 @@ class CachedPersonas:
             persona = _read(self._database, lambda session: PersonaStore(session).get(agent_name))
             return None if persona is None else _as_json(persona)
 
-        found = self._database.shared.cache.get_or_load(PERSONAS, ("one", agent_name), load)
+        found = self._database.shared.cache.get_or_load(PERSONAS, json.dumps(["one", agent_name]), load)
         return None if found is None else _card(found)
 
     def list(self, *, limit: int = 100, after: str | None = None) -> Page[PersonaCard]:
@@ -105,7 +106,7 @@ class CachedPersonas:
             page = _read(self._database, lambda session: PersonaStore(session).list(limit=limit, after=after))
             return {"items": [_as_json(persona) for persona in page.items], "next": page.next}
 
-        found = self._database.shared.cache.get_or_load(PERSONAS, ("list", check_limit(limit), after), load)
+        found = self._database.shared.cache.get_or_load(PERSONAS, json.dumps(["list", check_limit(limit), after]), load)
         return Page(tuple(_card(each) for each in found["items"]), found["next"])
 
 

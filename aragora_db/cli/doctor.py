@@ -15,7 +15,7 @@ from aragora_db.config import Settings
 if TYPE_CHECKING:
     from aragora_db.doctor import Finding
 
-__all__ = ["register"]
+__all__ = ["register", "show"]
 
 _LABELS = {"ok": "[ok]", "warn": "[warn]", "error": "[error]", "skipped": "[skip]"}
 _STYLES = {"ok": "green", "warn": "yellow", "error": "bold red", "skipped": "dim"}
@@ -51,11 +51,12 @@ def register(app: typer.Typer, settings: Callable[[], Settings]) -> None:
                 {"version": 1, "healthy": healthy(findings), "findings": [finding.as_dict() for finding in findings]}
             )
         else:
-            _print(findings)
+            show(findings)
         return 0 if healthy(findings) else 1
 
 
-def _print(findings: list[Finding]) -> None:
+def show(findings: list[Finding]) -> None:
+    """Print the report for people."""
     # What was skipped for one reason is one line.
     for (level, says, mend), group in groupby(findings, lambda each: (each.level, each.says, each.mend)):
         names = ", ".join(finding.name for finding in group)

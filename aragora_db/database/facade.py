@@ -93,7 +93,10 @@ class Database(Sessions):
             with self._lock:
                 if self._shared is None:
                     self._shared = SharedState(
-                        self.settings, lambda: self.settings.resolve_redis(self.secrets), self.transact
+                        self.settings,
+                        lambda: self.settings.resolve_redis(self.secrets),
+                        self.transact,
+                        self.secrets.refresh if isinstance(self.secrets, RotatingSource) else None,
                     )
         return self._shared
 

@@ -101,7 +101,8 @@ def carry_out(check: Check, examination: Examination, unsettled: Collection[str]
             outcome.findings += [skipped(reason)] if reason else check.run(examination)
         except Exception as error:  # noqa: BLE001 -- a check that breaks is a finding, and the others go on
             # Without the text: a driver's may quote a connection string.
-            where = traceback.extract_tb(error.__traceback__)[-1]
+            frames = traceback.extract_tb(error.__traceback__)
+            where = next((each for each in reversed(frames) if "aragora_db" in each.filename), frames[-1])
             outcome.findings.append(
                 COULD_NOT_BE_CHECKED.found(
                     f"could not be checked: {type(error).__name__} at {Path(where.filename).name}:{where.lineno}"

@@ -127,7 +127,7 @@ class Examination:
         """How long a connection may take to open."""
         return min(_CONNECT_SECONDS, self.settings.connect_timeout)
 
-    def connect(self, **changes: Any) -> Connection[Any]:
+    def connect(self) -> Connection[Any]:
         """A connection with the application's own parameters, read-only, closed at the end.
 
         Raises:
@@ -141,8 +141,8 @@ class Examination:
             from aragora_db.config.iam import iam_tokens  # noqa: PLC0415 -- for those who use it
 
             target = replace(target, dsn=iam_tokens(self.settings.aws_region).sign(self.dsn))
-        arguments = connect_arguments(target) | {"autocommit": False, "prepare_threshold": None} | changes
-        connection = psycopg.connect(**{name: value for name, value in arguments.items() if value is not None})
+        arguments: dict[str, Any] = connect_arguments(target) | {"autocommit": False, "prepare_threshold": None}
+        connection = psycopg.connect(**arguments)
         self._open.callback(connection.close)
         connection.read_only = True
         return connection
@@ -157,7 +157,7 @@ class Examination:
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Run a query in a read-only transaction of its own."""
         with self.connection.transaction():
-            return self.connection.execute(sql, values or None).fetchall()
+            return self.connection.execute(sql.encode(), values or None).fetchall()
 
     def value(self, sql: str, *values: Any) -> Any:
         """The first column of the first row."""

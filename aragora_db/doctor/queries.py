@@ -21,7 +21,6 @@ _MANY_ROWS: Final = 10_000
 _MANY_SCANS: Final = 20
 
 _IDLE_SECONDS: Final = 300
-_INSUFFICIENT: Final = "insufficient_privilege"
 
 NO_STATISTICS = Fault(
     "no-statement-statistics",
@@ -83,26 +82,28 @@ def without_literals(statement: str) -> str:
 
 
 def _statements(examination: Examination) -> Iterator[Finding]:
+    from psycopg import errors, sql  # noqa: PLC0415 -- SQLite needs no libpq
+
     schema = examination.rows(
         "SELECT nspname FROM pg_catalog.pg_extension JOIN pg_catalog.pg_namespace n ON n.oid = extnamespace "
         "WHERE extname = 'pg_stat_statements'"
     )
-    loaded = "pg_stat_statements" in str(examination.value("SHOW shared_preload_libraries"))
     if not schema:
-        why = "loaded, but not created in this database" if loaded else "not loaded"
-        yield NO_STATISTICS.found(f"pg_stat_statements is {why}")
+        yield NO_STATISTICS.found("pg_stat_statements is not created in this database")
         return
-    if not loaded:
-        yield NO_STATISTICS.found("pg_stat_statements is created in this database, but not loaded")
+    view = sql.Identifier(str(schema[0][0]), "pg_stat_statements").as_string()
+    try:
+        found = examination.rows(
+            f"SELECT query, calls, mean_exec_time FROM {view} s "
+            "JOIN pg_catalog.pg_database d ON d.oid = s.dbid AND d.datname = current_database() "
+            "WHERE mean_exec_time > %s AND query ~* '^\\s*(select|insert|update|delete|merge|with)\\M' "
+            "ORDER BY total_exec_time DESC LIMIT %s",
+            SLOW_MS,
+            _SHOWN,
+        )
+    except errors.ObjectNotInPrerequisiteState:
+        yield NO_STATISTICS.found("pg_stat_statements is created in this database, but the server did not load it")
         return
-    found = examination.rows(
-        f'SELECT query, calls, mean_exec_time FROM "{schema[0][0]}".pg_stat_statements s '
-        "JOIN pg_catalog.pg_database d ON d.oid = s.dbid AND d.datname = current_database() "
-        "WHERE mean_exec_time > %s AND query ~* '^\\s*(select|insert|update|delete|merge|with)\\M' "
-        "ORDER BY total_exec_time DESC LIMIT %s",
-        SLOW_MS,
-        _SHOWN,
-    )
     for query, calls, mean in found:
         yield SLOW_STATEMENT.found(f"{calls} calls, {mean / 1000:.1f} s on average: {without_literals(str(query))}")
     if not found:

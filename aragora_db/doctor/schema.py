@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from sqlalchemy.pool import NullPool
+
 from aragora_db.doctor.check import Check
 from aragora_db.doctor.examination import Examination
 from aragora_db.doctor.finding import Fault, Finding, ok, skipped
+from aragora_db.engine import create_engine
 
 if TYPE_CHECKING:
     from aragora_db.migrations.status import Status
@@ -61,12 +64,27 @@ DRIFT = Fault(
 
 
 def _schema(examination: Examination) -> Iterator[Finding]:
-    from aragora_db.migrations.status import status  # noqa: PLC0415 -- loads every table
+    from aragora_db.migrations.state import read_state  # noqa: PLC0415 -- loads every table
+    from aragora_db.migrations.status import Status, status  # noqa: PLC0415 -- as above
 
     if examination.facts.get("journal", "wal") != "wal":
         yield skipped("a look with the package's own engine would switch the file to WAL", "aragora-db status")
         return
-    yield from _judge(status(examination.target))
+    target = examination.target
+    if not target.through_transaction_pooler:
+        yield from _judge(status(target))
+        return
+    # The comparison builds temporary tables in a transaction of the driver's, which behind a pooler is ours.
+    engine = create_engine(target, poolclass=NullPool)
+    try:
+        with engine.connect() as connection:
+            state = read_state(connection)
+    finally:
+        engine.dispose()
+    yield from _judge(Status(target.dsn.backend, target.dsn.masked, state, ()))
+    yield skipped(
+        "the tables are not compared with the models through a pooler", "DATABASE_URL=... aragora-db check  # directly"
+    )
 
 
 def _judge(found: Status) -> Iterator[Finding]:

@@ -50,21 +50,23 @@ class Credentials:
         The last one that worked comes before a question to the source: a rotation may write the secret first and
         change the role afterwards.
         """
-        newest = self._away(self._current)
         refused: dict[Dsn, Exception] = {}
-        for dsn in dict.fromkeys([newest, *self._before(newest)]):
-            try:
-                return self._noted(connect, dsn)
-            except self._driver_error as error:
-                if not _is_refusal(error, dsn):
-                    raise
-                refused[dsn] = error
-        if self._tokens is not None:
-            self._tokens.refuse(newest)
-        renewed = self._away(self._renewed)
-        if renewed in refused:
-            raise refused[renewed]
-        return self._noted(connect, renewed)
+        newest = self._away(self._current)
+        for last_round in (False, True):
+            offers = dict.fromkeys([newest, *self._before(newest)])
+            # What was refused alone is refused again; of two, one may be right by now.
+            for dsn in offers if newest not in refused or len(refused) > 1 else ():
+                try:
+                    return self._noted(connect, dsn)
+                except self._driver_error as error:
+                    if not _is_refusal(error, dsn):
+                        raise
+                    refused[dsn] = error
+            if not last_round:
+                if self._tokens is not None:
+                    self._tokens.refuse(newest)
+                newest = self._away(self._renewed)
+        raise refused[newest]
 
     def _noted(self, connect: Callable[[Dsn], T], dsn: Dsn) -> T:
         connection = connect(dsn)

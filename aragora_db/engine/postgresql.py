@@ -24,6 +24,7 @@ __all__ = [
     "listen",
     "pool_settings",
     "session_settings",
+    "shut_down",
     "url_parts",
 ]
 
@@ -187,7 +188,7 @@ def _watch_statements(engine: Engine, seconds: float) -> None:
 
         def hang_up() -> None:
             context.aragora_timed_out = True
-            _shut_down(driver)
+            shut_down(driver)
 
         context.aragora_deadline = watchdog.watch(seconds + watchdog.GRACE, hang_up)
 
@@ -209,7 +210,7 @@ def _watch_statements(engine: Engine, seconds: float) -> None:
 def _watched(call: Callable[[Any], Any], seconds: float) -> Callable[[Any], Any]:
     def watched(dbapi_connection: Any) -> Any:
         driver = getattr(dbapi_connection, "driver_connection", dbapi_connection)
-        deadline = watchdog.watch(seconds + watchdog.GRACE, lambda: _shut_down(driver))
+        deadline = watchdog.watch(seconds + watchdog.GRACE, lambda: shut_down(driver))
         try:
             return call(dbapi_connection)
         finally:
@@ -218,7 +219,7 @@ def _watched(call: Callable[[Any], Any], seconds: float) -> Callable[[Any], Any]
     return watched
 
 
-def _shut_down(driver: Any) -> None:
+def shut_down(driver: Any) -> None:
     """End both directions of a socket: the thread or the event loop that waits for it sees end of file."""
     if driver.closed:
         return

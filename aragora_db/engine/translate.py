@@ -110,7 +110,7 @@ def _translate(context: ExceptionContext) -> BaseException | None:
         kind = SQLSTATES.get(_sqlstate(original)) or (errors.DatabaseUnavailable if lost else None)
     else:
         return None
-    if kind is errors.DatabaseUnavailable and _committing(context) and _sqlstate(original) != "25P03":
+    if kind is errors.DatabaseUnavailable and _commit_matters(context) and _sqlstate(original) != "25P03":
         kind = errors.CommitUnknown
     if kind is errors.ReadOnlyViolation and not _asked_for_read_only(context):
         kind = errors.PermissionDenied  # a file, a folder or a standby that nobody can write to
@@ -140,6 +140,11 @@ def _asked_for_read_only(context: ExceptionContext) -> bool:
 
 def _never_connected(context: ExceptionContext) -> bool:
     return context.connection is None and context.statement is None
+
+
+def _commit_matters(context: ExceptionContext) -> bool:
+    """Whether a COMMIT is under way that may have changed something."""
+    return _committing(context) and not _asked_for_read_only(context)
 
 
 def _committing(context: ExceptionContext) -> bool:

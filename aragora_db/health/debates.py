@@ -18,6 +18,7 @@ from aragora_db.health.context import Context
 from aragora_db.health.problems import Refused
 from aragora_db.health.threads import outcome, start
 from aragora_db.models import Debate
+from aragora_db.shared import DEBATE_CREATED, Event
 from aragora_db.stores import DebateStore
 
 if TYPE_CHECKING:
@@ -99,14 +100,13 @@ class Debates:
 
     def _announce(self, document: dict[str, Any]) -> None:
         """Tell whoever listens on Redis. The debate is recorded; a Redis that is away does not change that."""
-        event = {name: document[name] for name in ("id", "slug", "task", "agents", "created_at")}
+        event = Event(DEBATE_CREATED, document["id"], {"slug": document["slug"]})
 
         def publish() -> None:
             try:
-                if self._context.db.shared.configured:
-                    self._context.db.shared.events.publish("debate_created", event)
+                self._context.db.shared.events.publish(event)
             except Exception as error:  # noqa: BLE001 -- see above
-                log.warning("the event debate_created was not published: %s", type(error).__name__)
+                log.warning("the event %s was not published: %s", event.type, type(error).__name__)
 
         start(publish, "event")
 

@@ -1,8 +1,8 @@
 """What instances share through Redis: cache, locks, leaders, events. Redis is never the only copy of anything.
 
 `state` is the whole. Below it: `cache` over `versions`, `flights` and `unsent`; `locks` and `leader` over `leases` and
-`fencing`; `broadcast` over `listener`, `subscriptions` and `events`; all of them over `door`, the only way to Redis, with
-`breaker`, `client` and `address`. Only `client` imports redis-py, when Redis is used.
+`fencing`; `broadcast` over `listener`, `subscriptions` and `events`; all of them over `door`, the only way to Redis,
+with `breaker`, `client` and `address`. redis-py is imported when Redis is used, not before.
 """
 
 from aragora_db.shared.events import DEBATE_CREATED, DEBATE_FINISHED, DEBATE_UPDATED, GAP, Event

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
@@ -116,18 +117,7 @@ def _number(text: str) -> int:
 
 
 def mode_of(settings: Settings) -> Mode:
-    """How Redis is run.
-
-    Raises:
-        ConfigurationError: Sentinel or Cluster is asked for and nothing says where.
-    """
-    mode = settings.redis_mode
-    if mode == "sentinel" and settings.redis_sentinel_hosts is None:
-        raise ConfigurationError("ARAGORA_REDIS_MODE is sentinel: set ARAGORA_REDIS_SENTINEL_HOSTS")
-    if mode == "cluster" and settings.redis_cluster_nodes is None:
-        raise ConfigurationError("ARAGORA_REDIS_MODE is cluster: set ARAGORA_REDIS_CLUSTER_NODES")
-    if mode != "auto":
-        return mode
+    """How Redis is run."""
     if settings.redis_sentinel_hosts is not None:
         return "sentinel"
     return "standalone" if settings.redis_cluster_nodes is None else "cluster"
@@ -172,10 +162,8 @@ def nodes_of(settings: Settings, mode: Mode) -> list[Node]:
 
 
 def _node(text: str, port: int) -> Node | None:
-    try:
+    with suppress(ValueError):  # a port that is no number
         parts = urlsplit(f"//{text}")
-        if not parts.hostname or parts.netloc != text or "@" in text:
-            return None
-        return parts.hostname, parts.port or port
-    except ValueError:
-        return None
+        if parts.hostname and parts.netloc == text and "@" not in text:
+            return parts.hostname, parts.port or port
+    return None

@@ -63,9 +63,9 @@ class Breaker:
         try:
             value = work()
         except BaseException as error:
-            self._leave(turn, failed(error))
+            self._leave(turn, failed=failed(error))
             raise
-        self._leave(turn, False)
+        self._leave(turn, failed=False)
         return value
 
     def _enter(self) -> int:
@@ -77,7 +77,7 @@ class Breaker:
                 self._turn += 1
             return self._turn
 
-    def _leave(self, turn: int, failed: bool | None) -> None:
+    def _leave(self, turn: int, *, failed: bool | None) -> None:
         with self._lock:
             if turn != self._turn:
                 return

@@ -91,7 +91,8 @@ class Cache:
             return True
         for topic in topics:
             self._unsent.add(topic)
-        return all([self._send(topic) for topic in topics])  # a list: each of them is sent
+        told = [self._send(topic) for topic in topics]
+        return all(told)
 
     def _text(self, slot: Slot, load: Callable[[], Any], ttl: float) -> bytes:
         seen = self._look(slot)

@@ -156,12 +156,14 @@ class Connector:
         elif self._address.tls:
             kind = SSLConnection
         options = self._options() | self._tls | where | {"db": self._address.db, "retry": Retry(NoBackoff(), 0)}
-        return Redis.from_pool(ConnectionPool(connection_class=kind, **options))
+        pool: Any = ConnectionPool  # its signature leaves out what it hands on
+        return Redis.from_pool(pool(connection_class=kind, **options))
 
     def _sentinel(self) -> Any:
         settings = self._settings
         password = settings.redis_sentinel_password
-        sentinel = Sentinel(
+        untyped: Any = Sentinel
+        sentinel = untyped(
             nodes_of(settings, "sentinel"),
             sentinel_kwargs={
                 "password": None if password is None else password.get_secret_value(),
@@ -175,8 +177,9 @@ class Connector:
         return sentinel.master_for(settings.redis_sentinel_master, retry=Retry(NoBackoff(), 0), **options)
 
     def _cluster(self) -> Any:
+        node: Any = ClusterNode  # not typed
         return RedisCluster(
-            startup_nodes=[ClusterNode(host, port) for host, port in nodes_of(self._settings, "cluster")],
+            startup_nodes=[node(host, port) for host, port in nodes_of(self._settings, "cluster")],
             retry=Retry(NoBackoff(), 0),
             require_full_coverage=False,
             dynamic_startup_nodes=False,  # the names in the settings outlive the addresses that the nodes tell

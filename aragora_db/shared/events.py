@@ -77,7 +77,7 @@ def to_wire(event: Event) -> bytes:
         raise InvalidValue(f"an event of type {event.type} is no JSON: {problem}") from problem
     if len(text) > MAX_BYTES:
         raise InvalidValue(
-            f"an event of type {event.type} has {len(text)} bytes, {MAX_BYTES} is the limit; send an id and read the rest"
+            f"an event of type {event.type} has {len(text)} bytes, {MAX_BYTES} is the limit; send an id instead"
         )
     return text
 
@@ -87,10 +87,11 @@ def from_wire(text: bytes) -> Event | None:
     if len(text) > MAX_BYTES:
         return None
     try:
-        members = json_text.loads(text)
-        event = Event(members["type"], members["debate_id"], members["data"], datetime.fromisoformat(members["at"]))
-        fits = _TYPE.fullmatch(event.type) is not None and event.type != GAP and event.at.utcoffset() is not None
-        about_one = event.debate_id is None or isinstance(event.debate_id, str)
-        return event if fits and about_one and isinstance(event.data, dict) else None
+        members: dict[str, Any] = json_text.loads(text)
+        kind, debate_id, data = members["type"], members["debate_id"], members["data"]
+        event = Event(kind, debate_id, data, datetime.fromisoformat(members["at"]))
+        ours = _TYPE.fullmatch(kind) is not None and kind != GAP and event.at.utcoffset() is not None
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
+    ours = ours and (debate_id is None or isinstance(debate_id, str)) and isinstance(data, dict)
+    return event if ours else None

@@ -1,7 +1,7 @@
 """Fencing: a number from the database for each holder of a lock, which the database compares before it takes a write.
 
-A lock in Redis runs out while its holder is paused, and Redis may lose it. So the lock only keeps others from trying; what
-keeps an old holder from writing is the row of `FencingToken`.
+A lock in Redis runs out while its holder is paused, and Redis may lose it. So the lock only keeps others from trying;
+what keeps an old holder from writing is the row of `FencingToken`.
 """
 
 from __future__ import annotations

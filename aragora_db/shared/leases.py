@@ -44,8 +44,8 @@ class Lease(Protocol):
 class RedisLease:
     """A `redis.lock.Lock` whose holder is told apart by one word in every attempt.
 
-    redis-py makes a new word for each attempt. If Redis carried out one whose answer was lost, the next would be kept out
-    by ourselves until the time is over.
+    redis-py makes a new word for each attempt. If Redis carried out one whose answer was lost, the next would be kept
+    out by ourselves until the time is over.
 
     Args:
         door: the way to Redis.

@@ -84,13 +84,15 @@ class Listener(threading.Thread):
         from redis.exceptions import TimeoutError as RedisTimeoutError  # noqa: PLC0415 -- redis-py is loaded when used
 
         pubsub = client.pubsub()
+        confirmed = False
         try:
             pubsub.subscribe(self._channel)
-            if pubsub.get_message(timeout=self._timeout) is None:
-                raise RedisTimeoutError("no answer to SUBSCRIBE")
-        except BaseException:
-            pubsub.close()
-            raise
+            confirmed = pubsub.get_message(timeout=self._timeout) is not None
+        finally:
+            if not confirmed:
+                pubsub.close()
+        if not confirmed:
+            raise RedisTimeoutError("no answer to SUBSCRIBE")
         return pubsub
 
     def _read(self, pubsub: Any) -> None:

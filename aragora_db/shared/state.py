@@ -29,11 +29,11 @@ log = logging.getLogger("aragora_db.shared")
 class SharedState:
     """Cache, locks, leaders and events, for a whole process: thread-safe, fork-safe. Nothing is connected to yet.
 
-    Without Redis (a laptop) the cache loads every time, locks and events are the process's own, and we lead. With a Redis
-    that is away nothing falls back to that: the cache loads, locks raise, leaders step down, events are not published.
-    Then no call waits longer than ``ARAGORA_REDIS_SOCKET_TIMEOUT`` and the connect timeout together, and after three that
-    failed none waits at all, until a probe finds Redis again. Looking up the host's name is not covered: nothing can
-    interrupt the system's resolver.
+    Without Redis (a laptop) the cache loads every time, locks and events are the process's own, and we lead. With a
+    Redis that is away nothing falls back to that: the cache loads, locks raise, leaders step down, events are not
+    published. Then no call waits longer than ``ARAGORA_REDIS_SOCKET_TIMEOUT`` and the connect timeout together, and
+    after three that failed none waits at all, until a probe finds Redis again. Looking up the host's name is not
+    covered: nothing can interrupt the system's resolver.
 
     Async code calls the methods through ``asyncio.to_thread``.
 

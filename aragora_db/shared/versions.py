@@ -1,8 +1,8 @@
 """Values in Redis that count only under the version they were computed under.
 
-A topic has a version: a random word. Whoever changes the topic's rows sets another one after the commit. A value carries
-the version that was read before it was computed, and counts while the two are equal. So nothing has to be found and
-deleted, and a value that was computed from old rows and arrives late counts for nothing.
+A topic has a version: a random word. Whoever changes the topic's rows sets another one after the commit. A value
+carries the version that was read before it was computed, and counts while the two are equal. So nothing has to be found
+and deleted, and a value that was computed from old rows and arrives late counts for nothing.
 
 * The version is no counter: every key may vanish, and a counter that begins anew would make old values count again.
 * Every word is made for one attempt. A SET that Redis carries out late, after we gave up on it, then sets a word that
@@ -70,7 +70,7 @@ class Slot:
     @classmethod
     def of(cls, namespace: str, topic: str, key: str) -> Slot:
         """The slot of a key in a topic. Keys may be long and come from outside, so their digest stands for them."""
-        digest = blake2b(key.encode(), digest_size=16).hexdigest()
+        digest = blake2b(key.encode(errors="surrogatepass"), digest_size=16).hexdigest()
         tag = f"{namespace}:{{{topic}}}"
         return cls(topic, f"{tag}:version", f"{tag}:value:{digest}", f"{tag}:filling:{digest}")
 
@@ -125,11 +125,12 @@ class Versions:
         """
 
         def work(client: Any) -> Seen:
-            word, kept = client.mget(slot.version, slot.value)
+            found: list[bytes | None] = client.mget(slot.version, slot.value)
+            word, kept = found
             if word is None:
-                word = self._run(client, _NAME, [slot.version], [_word()])
-            counts = kept is not None and kept[:_WORD] == word and len(kept) > _WORD
-            return Seen(word.decode(errors="replace"), kept[_WORD:] if counts else None)
+                word = bytes(self._run(client, _NAME, [slot.version], [_word()]))
+            text = kept[_WORD:] if kept is not None and kept[:_WORD] == word else b""
+            return Seen(word.decode(errors="replace"), text or None)
 
         return self._door.call(work)
 

@@ -58,7 +58,6 @@ BROKEN = [
     (AWS, "StorageEncrypted:", "StorageEncripted:", "StorageEncripted"),
     (AWS, "!Ref DatabaseSubnets", "!Ref DatabaseSubnet", "DatabaseSubnet"),
     (AWS, "db.r6g.large", "db.r6g.huge", "db.r6g.huge"),
-    (AWS, "cache.t4g.medium", "cache.t4g.middle", "cache.t4g.middle"),
     (AWS, "Family: postgres16", "Family: [postgres16]", "string"),
 ]
 

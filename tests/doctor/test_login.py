@@ -1,0 +1,137 @@
+"""Logins that a server refuses, each for a reason of its own, named without reading a word of its language."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote, urlsplit
+
+import pytest
+from psycopg import sql
+
+from aragora_db.testing.workspace import give
+
+
+def test_a_wrong_password(healthy_url, examine):
+    """An operator would look for a firewall while the password has a typing error."""
+    wrong = healthy_url.replace(urlsplit(healthy_url).password, "Zk9-wrong")
+    report = examine(database_url=wrong)
+    assert report.errors == ["wrong-password"]
+    user = urlsplit(healthy_url).username
+    assert user in report["wrong-password"].says
+    assert report["version"].says == "not tried, because login has to be in order first"
+
+
+def test_a_password_beyond_ascii(healthy_url, admin, examine):
+    """A login that doctor repeats in another encoding would blame the password for everything."""
+    user, right = urlsplit(healthy_url).username, urlsplit(healthy_url).password
+    admin().execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(user), "Zk9-%é"))
+    assert examine(database_url=healthy_url).errors == ["wrong-password"]
+    changed = healthy_url.replace(right, quote("Zk9-%é"))
+    assert examine(database_url=changed).errors == []
+    assert examine(database_url=changed.rsplit("/", 1)[0] + "/nowhere").errors == ["wrong-database"]
+
+
+def test_a_role_that_does_not_exist(healthy_url, examine):
+    """The server does not tell, and doctor must not pretend to know."""
+    report = examine(database_url=re.sub("//[^:]+:", "//nobody:", healthy_url))
+    assert report.errors == ["wrong-password"]
+
+
+def test_no_password(healthy_url, examine):
+    """The variable did not arrive in the unit file: nothing is wrong with the password itself."""
+    report = examine(database_url=re.sub(":[^:/@]+@", "@", healthy_url))
+    assert report.errors == ["no-password"]
+    assert "ARAGORA_PG_PASSWORD" in report["no-password"].mend
+
+
+def test_a_wrong_database(healthy_url, examine):
+    """Role and password are right: whoever changes them makes it worse."""
+    report = examine(database_url=healthy_url.rsplit("/", 1)[0] + "/nowhere")
+    assert report.errors == ["wrong-database"]
+    assert "has no database nowhere" in report["wrong-database"].says
+    assert "CREATE DATABASE nowhere" in report["wrong-database"].mend
+
+
+def test_no_right_to_connect(healthy_url, admin, examine):
+    """The database is there, and another person has to open it."""
+    name = urlsplit(healthy_url).path[1:]
+    admin().execute(sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(sql.Identifier(name)))
+    report = examine(database_url=healthy_url)
+    assert report.errors == ["no-connect-right"]
+    assert f"GRANT CONNECT ON DATABASE {name}" in report["no-connect-right"].mend
+
+
+def test_too_many_connections(healthy_url, admin, examine):
+    """The pool of another instance took them all; a restart of this one helps nobody."""
+    user = sql.Identifier(urlsplit(healthy_url).username)
+    admin().execute(sql.SQL("ALTER ROLE {} CONNECTION LIMIT 0").format(user))
+    report = examine(database_url=healthy_url)
+    assert report.errors == ["too-many-connections"]
+    assert "pg_stat_activity" in report["too-many-connections"].mend
+
+
+@pytest.fixture
+def access(own_postgres):
+    """Puts a line at the head of pg_hba.conf for the time of a test."""
+    hba = own_postgres.data / "pg_hba.conf"
+    before = hba.read_text()
+
+    def line(text):
+        hba.write_text(f"{text}\n{before}")
+        own_postgres.sql("SELECT pg_reload_conf()")
+
+    yield line
+    hba.write_text(before)
+    own_postgres.sql("SELECT pg_reload_conf()")
+
+
+def test_the_access_list(own_postgres, access, examine, eventually):
+    """pg_hba.conf refuses before it asks for a password: no password will ever help."""
+    access("host all postgres 127.0.0.1/32 reject")
+    report = eventually(
+        lambda: (found := examine(database_url=own_postgres.url())).errors and found, "the access list is in force"
+    )
+    assert report.errors == ["refused-by-pg-hba"]
+    assert "hostssl postgres postgres" in report["refused-by-pg-hba"].mend
+
+
+@pytest.mark.parametrize("method", ["password", "md5"])
+def test_other_ways_to_ask_for_a_password(method, own_postgres, access, examine, eventually):
+    """RDS asks for IAM tokens in the clear, old servers for MD5: what speaks SCRAM only would call them broken."""
+    access(f"host all postgres 127.0.0.1/32 {method}")
+    own_postgres.sql(f"SET password_encryption = 'md5'; ALTER ROLE postgres PASSWORD '{own_postgres.password}'")
+    asked = {"password": 3, "md5": 5}[method]
+    eventually(lambda: asked in own_postgres.asks_for(), "the access list is in force")
+    assert examine(database_url=own_postgres.url()).errors == []
+    assert examine(database_url=own_postgres.url(dbname="nowhere")).errors == ["wrong-database"]
+    wrong = own_postgres.url().replace(own_postgres.password, "Zk9-wrong")
+    assert examine(database_url=wrong).errors == ["wrong-password"]
+    own_postgres.sql(
+        f"SET password_encryption = 'scram-sha-256'; ALTER ROLE postgres PASSWORD '{own_postgres.password}'"
+    )
+
+
+def test_a_server_that_takes_nobody_in(own_postgres, examine):
+    """During a failover every login is refused for a minute: no reason to change anything."""
+    own_postgres.set(hot_standby="off")
+    signal = own_postgres.data / "standby.signal"
+    signal.touch()
+    give(signal, own_postgres.account)
+    own_postgres.restart(ready=lambda: "entering standby mode" in own_postgres.log)
+    try:
+        assert examine(database_url=own_postgres.url()).errors == ["server-not-ready"]
+    finally:
+        signal.unlink()
+        own_postgres.restart()
+        own_postgres.set(hot_standby="on")
+
+
+def test_a_pooler_that_refuses_our_options(fresh_databases, pgbouncer, examine):
+    """PgBouncer on another port than 6543: every connection fails, and libpq only says "unsupported parameter"."""
+    url = pgbouncer.url_for(urlsplit(fresh_databases.url("postgresql")).path[1:])
+    report = examine(database_url=url)
+    assert report.errors == ["pooler-not-recognised"]
+    assert report["pooler-not-recognised"].mend.startswith("export ARAGORA_DB_POOLER=transaction")
+    mended = examine(database_url=url, pooler="transaction")
+    assert mended.errors == []
+    assert mended["pooler"].says == "a transaction pooler, and treated as one"

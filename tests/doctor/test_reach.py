@@ -1,0 +1,180 @@
+"""The way to a server: names, ports, firewalls, strangers, TLS and certificates, each put out of order for real."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import trustme
+
+from aragora_db.testing.process import free_port
+
+
+def test_an_unknown_host(examine):
+    """A typing error in the host would look like a broken network."""
+    report = examine(database_url="postgresql://ann:Zk9-secret@nonexistent.invalid/aragora")
+    assert report.errors == ["unknown-host"]
+    assert "nonexistent.invalid" in report["unknown-host"].says
+    assert report["unknown-host"].mend.startswith("getent hosts nonexistent.invalid")
+    assert report["port"].says == "not tried, because host has to be in order first"
+
+
+def test_a_closed_port(examine):
+    """A server that is down, or another port, needs another person than a firewall does."""
+    port = free_port()
+    report = examine(database_url=f"postgresql://ann:Zk9-secret@127.0.0.1:{port}/aragora")
+    assert report.errors == ["closed-port"]
+    assert report["closed-port"].says == f"127.0.0.1:{port}: nothing listens there"
+    assert f"pg_isready -h 127.0.0.1 -p {port}" in report["closed-port"].mend
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port whose queue is full, so that the kernel drops each new connection as a firewall does."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        port = listener.getsockname()[1]
+        for _ in range(8):
+            client = stack.enter_context(socket.socket())
+            client.settimeout(0)
+            with suppress(BlockingIOError):
+                client.connect(("127.0.0.1", port))
+        yield port
+
+
+def test_a_firewall_that_drops_packets(silent_port, examine):
+    """The security group is the most common fault of all, and looks like waiting."""
+    report = examine(database_url=f"postgresql://ann:Zk9-secret@127.0.0.1:{silent_port}/aragora", connect_timeout=2)
+    assert report.errors == ["no-answer"]
+    assert report["no-answer"].says == f"127.0.0.1:{silent_port}: nobody answers"
+    assert "security group" in report["no-answer"].mend
+
+
+def test_a_missing_socket(tmp_path, examine):
+    """Somebody who gave the wrong folder for the socket would look for a network fault."""
+    report = examine(database_url=f"postgresql:///aragora?host={tmp_path}")
+    assert report.errors == ["unknown-host"]
+    assert str(tmp_path) in report["unknown-host"].says
+
+
+@pytest.fixture
+def stranger() -> Iterator[int]:
+    """A port where somebody answers who has never heard of PostgreSQL."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    with connection, suppress(OSError):
+                        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def test_a_stranger_on_the_port(stranger, examine):
+    """Another program on the port would look like a protocol error of PostgreSQL."""
+    report = examine(database_url=f"postgresql://ann:Zk9-secret@127.0.0.1:{stranger}/aragora")
+    assert report.errors == ["not-postgresql"]
+
+
+def test_one_host_of_two(healthy_url, examine):
+    """Of several hosts one will do: an error would call a working deployment broken."""
+    port = free_port()
+    two = healthy_url.replace("@127.0.0.1:", f"@127.0.0.1:{port},127.0.0.1:")
+    report = examine(database_url=two)
+    assert report.errors == []
+    assert report["closed-port"].level == "warn"
+
+
+def test_missing_tls(healthy_url, examine):
+    """The guide's sslmode=require meets a server without certificates."""
+    report = examine(database_url=f"{healthy_url}?sslmode=require")
+    assert report.errors == ["no-tls"]
+    assert "sslmode=require" in report["no-tls"].says
+    assert report["login"].says == "not tried, because tls has to be in order first"
+
+
+# -- certificates -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    """Our own certificate authority."""
+    return trustme.CA()
+
+
+@pytest.fixture
+def root(authority, tmp_path) -> str:
+    """Its certificate, as a file."""
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    return str(tmp_path / "ca.pem")
+
+
+def test_a_certificate_of_our_own_authority(own_postgres, authority, root, examine):
+    """What is right must not be warned about, or the warning is switched off."""
+    own_postgres.certify(authority.issue_cert("localhost", "127.0.0.1"))
+    report = examine(database_url=own_postgres.url("localhost", sslmode="verify-full", sslrootcert=root))
+    assert report.errors == []
+    assert "trusted" in report["certificate"].says
+    assert report["login"].level == "ok"
+
+
+def test_an_untrusted_certificate(own_postgres, authority, tmp_path, examine):
+    """Somebody in between shows a certificate of his own: this is what verify-full is for."""
+    own_postgres.certify(authority.issue_cert("localhost"))
+    trustme.CA().cert_pem.write_to_path(tmp_path / "other.pem")
+    for mode in ("verify-ca", "verify-full"):
+        url = own_postgres.url("localhost", sslmode=mode, sslrootcert=tmp_path / "other.pem")
+        report = examine(database_url=url)
+        assert report.errors == ["untrusted-certificate"]
+        assert report["login"].level == "skipped"
+
+
+def test_a_certificate_for_another_name(own_postgres, authority, root, examine):
+    """A certificate of the same authority, for another of its servers."""
+    own_postgres.certify(authority.issue_cert("db.example"))
+    report = examine(database_url=own_postgres.url("localhost", sslmode="verify-full", sslrootcert=root))
+    assert report.errors == ["wrong-host-name"]
+    assert "DNS:localhost" in report["wrong-host-name"].mend
+    report = examine(database_url=own_postgres.url("localhost", sslmode="verify-ca", sslrootcert=root))
+    assert report.errors == []
+
+
+def test_an_expired_certificate(own_postgres, authority, root, examine):
+    """Renewal was forgotten: the most common outage that TLS brings."""
+    own_postgres.certify(authority.issue_cert("localhost", not_after=datetime.now(UTC) - timedelta(days=1)))
+    report = examine(database_url=own_postgres.url("localhost", sslmode="verify-full", sslrootcert=root))
+    assert report.errors == ["expired-certificate"]
+    assert "-dates" in report["expired-certificate"].mend
+
+
+def test_a_certificate_that_ends_soon(own_postgres, authority, root, examine):
+    """Three weeks are enough to renew it, a day is not."""
+    own_postgres.certify(authority.issue_cert("localhost", not_after=datetime.now(UTC) + timedelta(days=5)))
+    report = examine(database_url=own_postgres.url("localhost", sslmode="verify-full", sslrootcert=root))
+    assert report.errors == []
+    assert report["certificate-expires-soon"].level == "warn"
+
+
+def test_no_authority_to_trust(own_postgres, authority, examine):
+    """The client looks for a file that nobody made, and calls it a certificate error."""
+    own_postgres.certify(authority.issue_cert("localhost"))
+    report = examine(database_url=own_postgres.url("localhost", sslmode="verify-full"))
+    assert report.errors == ["no-root-certificate"]
+
+
+def test_a_certificate_that_nobody_looks_at(own_postgres, authority, examine):
+    """The guide's sslmode=require is no error, and the report says what it does not protect from."""
+    own_postgres.certify(authority.issue_cert("db.example"))
+    report = examine(database_url=own_postgres.url("localhost", sslmode="require"))
+    assert report.errors == []
+    assert "whose certificate it is, is not looked at" in report["certificate"].says

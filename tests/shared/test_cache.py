@@ -1,0 +1,323 @@
+"""The cache: a hit is what a miss was, one round trip, and nothing that Redis does reaches the caller."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from aragora_db.errors import InvalidValue, RedisUnavailable
+from aragora_db.shared import cache as cache_module
+
+TOPIC = "leaderboard"
+VALUES = [None, True, 0, -1, 1.5, 1e300, 10**16, "", "ü🙂", [], {}, [[None, {"a": [1, 2.5]}]], {"": 0, "ключ": []}]
+
+
+def never():
+    pytest.fail("it was loaded")
+
+
+@pytest.mark.parametrize("value", [*VALUES, (1, (2, 3))], ids=repr)
+def test_a_hit_is_what_the_miss_was(instances, make, value):
+    """A caller that works with the first answer would fail with the second, or only where there is no Redis."""
+    one, two = instances(2)
+    loaded = one.cache.get_or_load(TOPIC, "key", lambda: value)
+    assert two.cache.get_or_load(TOPIC, "key", never) == loaded
+    assert make().cache.get_or_load(TOPIC, "key", lambda: value) == loaded
+    assert type(loaded) is (list if isinstance(value, tuple) else type(value))
+
+
+def test_each_caller_has_its_own(instances):
+    """One caller that changes its answer would change everybody's."""
+    [one] = instances(1)
+    value = {"names": ["ada"]}
+    first = one.cache.get_or_load(TOPIC, "key", lambda: value)
+    first["names"].append("bob")
+    assert value == {"names": ["ada"]}
+    assert one.cache.get_or_load(TOPIC, "key", never) == {"names": ["ada"]}
+
+
+def test_a_hit_is_one_round_trip(instances, redis_server):
+    """A cached leaderboard would cost as much as an uncached one."""
+    import redis  # noqa: PLC0415 -- next to its use
+
+    [one] = instances(1)
+    one.cache.get_or_load(TOPIC, "key", lambda: 1)
+    client = redis.Redis.from_url(redis_server.url)
+    before = client.info("stats")["total_commands_processed"]
+    alone = client.info("stats")["total_commands_processed"] - before
+    before = client.info("stats")["total_commands_processed"]
+    for _ in range(100):
+        one.cache.get_or_load(TOPIC, "key", never)
+    spent = client.info("stats")["total_commands_processed"] - before - alone
+    assert spent < 150  # other tests may be using the server; two round trips would be 200
+    client.close()
+
+
+def test_keys_of_a_topic_share_a_slot_and_the_namespace():
+    """On a Cluster one command over two nodes is refused; an ACL that allows our namespace would not fit."""
+    from redis.crc import key_slot  # noqa: PLC0415 -- next to its use
+
+    from aragora_db.shared.versions import Slot  # noqa: PLC0415 -- next to its use
+
+    slots = [Slot.of("ns", TOPIC, key) for key in ("a", "b{x}", "")]
+    keys = [key for slot in slots for key in (slot.version, slot.value, slot.filling)]
+    assert len({key_slot(key.encode()) for key in keys}) == 1
+    assert all(key.startswith("ns:") for key in keys)
+    assert len({slot.value for slot in slots}) == 3
+
+
+def test_invalidate_reaches_every_instance_and_one_topic_only(instances):
+    """The other instance would go on showing yesterday's leaderboard."""
+    one, two = instances(2)
+    for state in (one, two):
+        assert state.cache.get_or_load(TOPIC, "key", lambda: "old") == "old"
+        assert state.cache.get_or_load("personas", "key", lambda: "kept") == "kept"
+    assert one.cache.invalidate(TOPIC)
+    assert two.cache.get_or_load(TOPIC, "key", lambda: "new") == "new"
+    assert one.cache.get_or_load(TOPIC, "key", never) == "new"
+    assert one.cache.get_or_load("personas", "key", never) == "kept"
+
+
+def test_a_late_write_of_an_old_value_does_not_win(instances):
+    """A reader that was slow would put the old leaderboard back for five minutes."""
+    one, two = instances(2)
+
+    def slow():
+        two.cache.invalidate(TOPIC)  # somebody commits while we compute
+        return "old"
+
+    assert one.cache.get_or_load(TOPIC, "key", slow) == "old"
+    assert one.cache.get_or_load(TOPIC, "key", lambda: "new") == "new"
+
+
+def test_who_comes_after_an_invalidation_does_not_join_who_began_before(instances):
+    """Somebody records a match, asks for the leaderboard at once, and does not find the match."""
+    [one] = instances(1)
+    began, go_on = threading.Event(), threading.Event()
+
+    def slow():
+        began.set()
+        go_on.wait(30)
+        return "old"
+
+    with ThreadPoolExecutor() as pool:
+        early = pool.submit(one.cache.get_or_load, TOPIC, "key", slow)
+        assert began.wait(30)
+        one.cache.invalidate(TOPIC)
+        late = pool.submit(one.cache.get_or_load, TOPIC, "key", lambda: "new")
+        assert late.result(30) == "new"
+        go_on.set()
+        assert early.result(30) == "old"
+    assert one.cache.get_or_load(TOPIC, "key", never) == "new"
+
+
+def test_age_counts_from_before_the_load(instances, redis_server):
+    """A load that takes a minute would make answers a minute older than anybody allowed."""
+    import redis  # noqa: PLC0415 -- next to its use
+
+    [one] = instances(1)
+    client = redis.Redis.from_url(redis_server.url)
+    began = []
+
+    def slow():
+        began.append(_milliseconds(client))
+        while _milliseconds(client) < began[0] + 50:
+            pass
+        return "value"
+
+    before = _milliseconds(client)
+    one.cache.get_or_load(TOPIC, "key", slow, ttl=60)
+    slot = one.cache._versions.slot(TOPIC, "key")
+    left, now = client.pttl(slot.value), _milliseconds(client)
+    assert before + 60_000 <= now + left + 1
+    assert now + left <= began[0] + 60_001
+    client.close()
+
+
+def _milliseconds(client):
+    seconds, microseconds = client.time()
+    return seconds * 1000 + microseconds // 1000
+
+
+def test_values_run_out(instances):
+    """An invalidation that was lost would never heal."""
+    [one] = instances(1)
+    assert one.cache.get_or_load(TOPIC, "key", lambda: "old", ttl=0.1) == "old"
+    deadline = time.monotonic() + 30
+    while one.cache.get_or_load(TOPIC, "key", lambda: "new", ttl=0.1) != "new":
+        assert time.monotonic() < deadline
+
+
+@pytest.mark.parametrize("configured", [True, False])
+def test_what_load_raises_passes(instances, make, configured):
+    """A caller could not tell that the database is away."""
+    state = instances(1)[0] if configured else make()
+    for error in (LookupError, RedisUnavailable):
+        calls = []
+
+        def load(error=error, calls=calls):
+            calls.append(1)
+            raise error("mine")
+
+        with pytest.raises(error, match="mine"):
+            state.cache.get_or_load(TOPIC, "key", load)
+        assert calls == [1]
+    assert state.cache.get_or_load(TOPIC, "key", lambda: "value") == "value"
+
+
+@pytest.mark.parametrize("configured", [True, False])
+@pytest.mark.parametrize("value", [object(), float("nan"), {1: 2}, "\x00", 2**64], ids=repr)
+def test_what_is_no_json_is_refused(instances, make, configured, value):
+    """It would work on a laptop and fail in production, or come back changed."""
+    state = instances(1)[0] if configured else make()
+    with pytest.raises(InvalidValue, match=TOPIC):
+        state.cache.get_or_load(TOPIC, "key", lambda: value)
+
+
+@pytest.mark.parametrize("ttl", [0, -1, 0.05, 86_401, float("nan"), float("inf")])
+def test_times_to_live_that_are_none(instances, ttl):
+    """0 would mean for ever in one place and never in another."""
+    with pytest.raises(InvalidValue, match="ttl"):
+        instances(1)[0].cache.get_or_load(TOPIC, "key", lambda: 1, ttl=ttl)
+
+
+@pytest.mark.parametrize("topic", ["", "Upper", "a b", "a{b}", "a:b", "x" * 65])
+def test_topics_that_are_none(instances, topic):
+    """Braces would send a topic's keys to two nodes of a Cluster."""
+    cache = instances(1)[0].cache
+    for call in (lambda: cache.get_or_load(topic, "key", never), lambda: cache.invalidate(topic)):
+        with pytest.raises(InvalidValue, match="topic"):
+            call()
+
+
+def test_foreign_keys_in_our_place_do_no_harm(instances, redis_server):
+    """Somebody's experiment with redis-cli would break every leaderboard."""
+    import redis  # noqa: PLC0415 -- next to its use
+
+    [one] = instances(1)
+    client = redis.Redis.from_url(redis_server.url)
+    slot = one.cache._versions.slot(TOPIC, "key")
+    client.set(slot.version, "x")
+    client.set(slot.value, "x")
+    assert one.cache.get_or_load(TOPIC, "key", lambda: 1) == 1
+    client.delete(slot.version, slot.value)
+    client.rpush(slot.version, "a list")
+    assert one.cache.get_or_load(TOPIC, "key", lambda: 2) == 2
+    assert one.cache.invalidate(TOPIC)
+    assert one.cache.get_or_load(TOPIC, "key", lambda: 3) == 3
+    assert one.cache.get_or_load(TOPIC, "key", never) == 3
+    client.close()
+
+
+def test_a_load_that_asks_the_cache(instances):
+    """A leaderboard made of cached personas, or of itself by mistake, would wait for itself."""
+    [one] = instances(1)
+
+    def outer():
+        return [one.cache.get_or_load("personas", "a", lambda: 1), one.cache.get_or_load(TOPIC, "key", lambda: 2)]
+
+    one.cache._wait = 0
+    assert one.cache.get_or_load(TOPIC, "key", outer) == [1, 2]
+
+
+def test_threads_that_ask_together_load_once(instances):
+    """The moment a leaderboard is invalidated, every request of the second would compute it."""
+    [one] = instances(1)
+    loads, barrier = [], threading.Barrier(32)
+
+    def load():
+        loads.append(1)
+        time.sleep(0.05)  # as long as a leaderboard takes; the others come meanwhile
+        return "value"
+
+    def ask(_):
+        barrier.wait(30)
+        return one.cache.get_or_load(TOPIC, "key", load)
+
+    with ThreadPoolExecutor(32) as pool:
+        assert set(pool.map(ask, range(32))) == {"value"}
+    assert len(loads) <= 3
+
+
+_ASK = """
+import json, sys, time
+from concurrent.futures import ThreadPoolExecutor
+from aragora_db import Settings
+from aragora_db.shared import SharedState
+url, namespace = sys.argv[1:]
+state = SharedState(Settings.explicit(redis_namespace=namespace), lambda: url, None)
+loads = []
+def load():
+    loads.append(1)
+    time.sleep(0.2)
+    return "value"
+def ask(_):
+    return state.cache.get_or_load("leaderboard", "key", load)
+state.health()
+print("ready", flush=True)
+sys.stdin.readline()
+with ThreadPoolExecutor(8) as pool:
+    values = set(pool.map(ask, range(8)))
+print(json.dumps([len(loads), sorted(values)]))
+"""
+
+
+def test_processes_that_ask_together_load_a_few_times(redis_server):
+    """Every instance would send the same query to the database at the same moment."""
+    command = [sys.executable, "-c", _ASK, redis_server.url, f"test-{secrets.token_hex(6)}"]
+    processes = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(4)
+    ]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    answers = [json.loads(process.communicate(timeout=60)[0]) for process in processes]
+    assert all(values == ["value"] for _, values in answers)
+    assert 1 <= sum(loads for loads, _ in answers) <= 4  # 32 asked
+
+
+def test_who_was_to_load_and_died_holds_nobody_up_for_long(instances):
+    """A process that is killed while it computes would keep everybody waiting."""
+    one, two = instances(2)
+    slot = one.cache._versions.slot(TOPIC, "key")
+    assert one.cache._versions.begin(slot, 60_000).mine
+    two.cache._wait = 0.2
+    assert two.cache.get_or_load(TOPIC, "key", lambda: "value") == "value"
+    assert one.cache.get_or_load(TOPIC, "key", never) == "value"
+
+
+def test_a_load_that_fails_lets_the_next_one_try(instances):
+    """A statement that timed out once would make others wait for nobody."""
+    one, two = instances(2)
+
+    def fails():
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        one.cache.get_or_load(TOPIC, "key", fails)
+    slot = two.cache._versions.slot(TOPIC, "key")
+    assert two.cache._versions.begin(slot, 1).mine
+
+
+def test_without_redis_it_loads_every_time(make):
+    """A laptop would show old answers that nothing invalidates."""
+    state, values = make(), iter(range(3))
+    assert [state.cache.get_or_load(TOPIC, "key", lambda: next(values)) for _ in range(3)] == [0, 1, 2]
+    assert state.cache.invalidate(TOPIC)
+
+
+def test_defaults_are_those_of_the_settings():
+    """Two limits for one thing would disagree one day."""
+    from aragora_db import Settings  # noqa: PLC0415 -- next to its use
+
+    least, most = (each for each in Settings.model_fields["cache_ttl"].metadata if hasattr(each, "ge") or hasattr(each, "le"))
+    assert (least.ge, most.le) == (cache_module.MIN_TTL, cache_module.MAX_TTL)

@@ -1,0 +1,249 @@
+"""Writers, slow readers, lost invalidations, vanished keys and cut connections in any order: no answer is too old."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from queue import Queue
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+
+from aragora_db import Database
+from aragora_db.models import EloRating
+
+COUNT = 3
+TTL = 0.2
+TOPIC, KEY = "leaderboard", "ada"
+
+INSTANCES = st.integers(0, COUNT - 1)
+
+
+class Reader:
+    """A reader in a thread, that stops before and after it reads the database until it is told to go on."""
+
+    def __init__(self, cache, read):
+        self._cache = cache
+        self._read = read
+        self._arrived = Queue()
+        self._go = threading.Semaphore(0)
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self):
+        self._arrived.put(("done", self._cache.get_or_load(TOPIC, KEY, self._load, ttl=TTL)))
+
+    def _load(self):
+        self._stop()
+        value = self._read()
+        self._stop()
+        return value
+
+    def _stop(self):
+        self._arrived.put(("stopped", None))
+        assert self._go.acquire(timeout=60)
+
+    def arrives(self):
+        """Wait until it stops or is done; its value if it is done."""
+        where, value = self._arrived.get(timeout=60)
+        return value if where == "done" else None
+
+    def step(self):
+        """Let it go on to where it stops next."""
+        self._go.release()
+        return self.arrives()
+
+
+class CacheMachine(RuleBasedStateMachine):
+    """Several instances over one Redis and one row that only grows.
+
+    What is known about each read: it returns no less than what its instance, or anybody whom Redis heard, had made
+    known when it began; and nothing that was overwritten more than the time to live before it began.
+    """
+
+    def __init__(self, world):
+        super().__init__()
+        self.world = world
+
+    @initialize()
+    def begin(self):
+        """Fresh instances, each with a Redis user of its own so that it can be cut off."""
+        self.world.admin.flushall()
+        namespace = f"machine-{secrets.token_hex(4)}"
+        self.cut = [False] * COUNT
+        self.clock = 0.0
+        self.states = []
+        for number in range(COUNT):
+            self.world.admin.execute_command(
+                "ACL", "SETUSER", f"user{number}", "reset", "on", ">pw", f"~{namespace}:*", "+@all"
+            )
+            state = self.world.make(f"redis://user{number}:pw@127.0.0.1:{self.world.port}/0", namespace)
+            state._door.breaker._clock = lambda: self.clock
+            state.cache._wait = 0
+            self.states.append(state)
+        self.namespace = namespace
+        self.value = 0
+        self.overwritten = {}
+        self.known = 0
+        self.own = [0] * COUNT
+        self.readers = {}
+        self.unsaid = [False] * COUNT
+        self.world.write(0)
+
+    def now(self):
+        seconds, microseconds = self.world.admin.time()
+        return seconds * 1000 + microseconds / 1000
+
+    def commit(self):
+        self.value += 1
+        self.world.write(self.value)
+        self.overwritten[self.value - 1] = self.now()
+
+    def invalidate(self, number):
+        value = self.value
+        told = self.states[number].cache.invalidate(TOPIC)
+        assert not (told and self.cut[number])
+        self.own[number] = value
+        self.listen()
+
+    def listen(self):
+        """What Redis has been told by now is known to all."""
+        for number, state in enumerate(self.states):
+            if state.cache._unsent.pending(TOPIC) is None:
+                self.known = max(self.known, self.own[number])
+
+    @rule(number=INSTANCES)
+    def write(self, number):
+        """A commit, and what follows it."""
+        self.commit()
+        self.invalidate(number)
+
+    @rule(number=INSTANCES)
+    def commit_only(self, number):
+        """A commit; its process is slow to say so, or dies before."""
+        self.commit()
+        self.unsaid[number] = True
+
+    @precondition(lambda self: any(self.unsaid))
+    @rule(data=st.data())
+    def say(self, data):
+        """What follows a commit, later."""
+        number = data.draw(st.sampled_from([each for each in range(COUNT) if self.unsaid[each]]))
+        self.unsaid[number] = False
+        self.invalidate(number)
+
+    @rule(number=INSTANCES)
+    def read(self, number):
+        """A read, or the beginning of one that has to load."""
+        if number in self.readers:
+            return
+        at_least, began = max(self.known, self.own[number]), self.now()
+        self.world.reads += 1
+        reader = Reader(self.states[number].cache, self.world.read)
+        value = reader.arrives()
+        self.listen()
+        if value is None:
+            self.readers[number] = reader, at_least, began
+        else:
+            self.world.hits += 1
+            self.judge(value, at_least, began)
+
+    @precondition(lambda self: self.readers)
+    @rule(data=st.data())
+    def go_on(self, data):
+        """A reader reads the database, or stores what it read."""
+        number = data.draw(st.sampled_from(sorted(self.readers)))
+        reader, at_least, began = self.readers[number]
+        value = reader.step()
+        if value is not None:
+            del self.readers[number]
+            self.judge(value, at_least, began)
+
+    def judge(self, value, at_least, began):
+        assert value >= at_least, f"{value} was returned after {at_least} had been made known"
+        if value in self.overwritten:
+            assert self.overwritten[value] >= began - TTL * 1000 - 2, "older than the time to live"
+
+    @rule(place=st.integers(0, 10))
+    def vanish(self, place):
+        """Redis evicts a key."""
+        keys = sorted(self.world.admin.keys(f"{self.namespace}:*"))
+        if keys:
+            self.world.admin.delete(keys[place % len(keys)])
+
+    @rule()
+    def flush(self):
+        """Redis loses everything."""
+        self.world.admin.flushall()
+
+    @rule()
+    def time_passes(self):
+        """Longer than the time to live, by Redis's clock."""
+        until = self.now() + TTL * 1000
+        while self.now() < until:
+            pass
+
+    @rule(number=INSTANCES)
+    def lose_the_network(self, number):
+        """An instance cannot reach Redis any more."""
+        self.cut[number] = True
+        self.world.admin.execute_command("ACL", "SETUSER", f"user{number}", "off")
+        self.world.admin.execute_command("CLIENT", "KILL", "USER", f"user{number}")
+
+    @rule(number=INSTANCES)
+    def find_the_network(self, number):
+        """It can again, and its breaker lets it try."""
+        self.cut[number] = False
+        self.clock += 60
+        self.world.admin.execute_command("ACL", "SETUSER", f"user{number}", "on")
+
+    def teardown(self):
+        """Let the readers end."""
+        for reader, _, _ in getattr(self, "readers", {}).values():
+            while reader.step() is None:
+                pass
+        for state in getattr(self, "states", []):
+            state.close()
+
+
+class World:
+    """What the machine acts on: one row, and one Redis."""
+
+    def __init__(self, database, server, make):
+        self._database = database
+        self._make = make
+        self.admin = server.client()
+        self.port = server.port
+        self.hits = self.reads = 0
+        self.write(0)
+
+    def make(self, url, namespace):
+        return self._make(url, database=self._database, redis_namespace=namespace)
+
+    def write(self, value):
+        def work(session):
+            session.merge(EloRating(agent_name="ada", elo=float(value)))
+
+        self._database.transact(work)
+
+    def read(self):
+        statement = sa.select(EloRating.elo).where(EloRating.agent_name == "ada")
+        return int(self._database.transact(lambda session: session.scalar(statement), read_only=True))
+
+
+@pytest.mark.slow
+def test_no_answer_is_too_old(servers, make, fresh_databases, dialect):
+    """A leaderboard that misses a match that was recorded, for longer than the time to live, or at once."""
+    database = Database(fresh_databases.url(dialect))
+    world = World(database, servers.start(), make)
+    run_state_machine_as_test(
+        lambda: CacheMachine(world),
+        settings=settings(
+            max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )
+    assert 0 < world.hits < world.reads  # else nothing was shown
+    world.admin.close()
+    database.close()
