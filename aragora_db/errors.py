@@ -279,7 +279,7 @@ class MigrationLocked(MigrationError):
 
 
 class TransferError(AragoraDBError):
-    """An import or an export cannot be done as asked; nothing of it is half done."""
+    """An import, an export, a backup or a restore cannot be done as asked; nothing of it is half done."""
 
     exit_code = 1
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from aragora_db import __version__
-from aragora_db.cli import doctor, render, serve, transfer
+from aragora_db.cli import backup, doctor, render, serve, transfer
 from aragora_db.cli.demo import demo
 from aragora_db.cli.output import print_json, show_progress, stderr, stdout
 from aragora_db.config import Settings
@@ -150,6 +150,7 @@ def revision(
 
 
 transfer.register(app, _settings)
+backup.register(app, _settings)
 serve.register(app, _settings)
 doctor.register(app, _settings)
 app.command()(demo)

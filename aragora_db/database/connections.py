@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
@@ -29,12 +29,19 @@ class Connections:
         target: the server and how to talk to it.
         listeners: called after each commit that wrote, with the tables' names; may grow later.
         meter: counts the pools of several servers together; one of its own by default.
+        adopt: called with each engine, the sync side of async ones, before it connects.
     """
 
-    def __init__(self, target: Target, listeners: Sequence[Notify] = (), meter: Meter | None = None) -> None:
+    def __init__(
+        self,
+        target: Target,
+        listeners: Sequence[Notify] = (),
+        meter: Meter | None = None,
+        adopt: Callable[[Engine], None] | None = None,
+    ) -> None:
         self.target = target
         self.meter = meter or Meter()
-        self._listeners = listeners
+        self._listeners, self._adopt = listeners, adopt
         self._anchor: sqlite3.Connection | None = None
         self._lock = threading.RLock()
         self._sync: tuple[Engine, Engine] | None = None
@@ -58,8 +65,7 @@ class Connections:
                 if self._sync is None:
                     self.prepare()
                     engine = create_engine(self.target)
-                    self.meter.attach(engine)
-                    notify_after_commits(engine, self._tell)
+                    self._connect_listeners(engine, self._tell)
                     self._sync = engine, engine.execution_options(**READ_ONLY_OPTIONS)
         return self._sync
 
@@ -81,9 +87,14 @@ class Connections:
     def _make_async(self) -> AsyncEngine:
         self.prepare()
         engine = create_async_engine(self.target)
-        self.meter.attach(engine.sync_engine)
-        notify_after_commits(engine.sync_engine, self._tell_in_thread)
+        self._connect_listeners(engine.sync_engine, self._tell_in_thread)
         return engine
+
+    def _connect_listeners(self, engine: Engine, tell: Notify) -> None:
+        self.meter.attach(engine)
+        if self._adopt is not None:
+            self._adopt(engine)
+        notify_after_commits(engine, tell)
 
     def _tell(self, tables: frozenset[str]) -> None:
         for listener in self._listeners:

@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
-from weakref import WeakSet
+from weakref import WeakSet, finalize
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -15,10 +15,11 @@ from aragora_db.config import Settings
 from aragora_db.config.resolve import names_a_database, redis_configured
 from aragora_db.config.secrets import RotatingSource
 from aragora_db.database.connections import Connections
+from aragora_db.database.replicas import Replicas
 from aragora_db.database.sessions import Sessions
 from aragora_db.engine import Target
 from aragora_db.engine.committed import Notify
-from aragora_db.engine.meter import PoolMetrics
+from aragora_db.engine.meter import Meter, PoolMetrics
 from aragora_db.errors import AragoraDBError
 
 if TYPE_CHECKING:
@@ -52,7 +53,12 @@ class Database(Sessions):
         self.dsn: Dsn = self.settings.resolve(self.secrets)
         self._target = _target(self.settings, self.dsn, self.secrets)
         self._listeners: list[Notify] = []
-        self._primary = Connections(self._target, self._listeners)
+        meter = Meter()
+        self._replicas = replicas = Replicas.of(self._target, meter)
+        adopt = None if replicas is None else replicas.note_commits
+        self._primary = Connections(self._target, self._listeners, meter, adopt)
+        if replicas is not None:
+            finalize(self, replicas.stop)
         self._lock = threading.RLock()
         self._ready = False
         self._shared: SharedState | None = None
@@ -125,7 +131,7 @@ class Database(Sessions):
 
         self._primary.prepare()
         applied = migrate(self._target, version, self._primary.reader)
-        self._ready = False
+        self._ready = False  # the next session looks at the schema, and lets no replica serve that is behind it
         return applied
 
     def ensure_ready(self) -> None:
@@ -144,6 +150,8 @@ class Database(Sessions):
             if not self._ready:
                 self._primary.prepare()
                 prepare(self.engine, self._target)
+                if self._replicas is not None:
+                    self._replicas.require_present()
                 self._ready = True
 
     # -- health and end -----------------------------------------------------------------------------------------------
@@ -176,6 +184,13 @@ class Database(Sessions):
         """Use of this process's pools, sync and async together: connections, checkouts, time-outs, wait and hold."""
         return self._primary.meter.metrics()
 
+    def replicas_health(self) -> list[dict[str, Any]]:
+        """Each replica of ARAGORA_DB_READ_URLS: ``replica`` (its place), ``healthy``, ``lag_seconds``, ``reason``.
+
+        One that is left out says why; a lag of None is not known. Never raises, and names no address.
+        """
+        return [] if self._replicas is None else self._replicas.health()
+
     def schema_verdict(self) -> str:
         """Where the schema is, by two small queries: ``at head``, ``behind``, ``ahead``, ``diverged``, ``empty``...
 
@@ -191,6 +206,8 @@ class Database(Sessions):
         """Close every connection. Async code calls `aclose` first, which says goodbye to the server properly."""
         if self._shared is not None:
             self._shared.close()
+        if self._replicas is not None:
+            self._replicas.close()
         if self._primary.close():
             self._ready = False
 
@@ -198,9 +215,13 @@ class Database(Sessions):
         """What a forked child does first, by itself: threads and event loops, and who held the lock, stayed behind."""
         self._lock = threading.RLock()
         self._primary.forget_parent()
+        if self._replicas is not None:
+            self._replicas.forget_parent()
 
     async def aclose(self) -> None:
         """Close the running loop's connections, then everything else."""
+        if self._replicas is not None:
+            await self._replicas.aclose()
         await self._primary.aclose()
         self.close()
 

@@ -65,14 +65,19 @@ class Lookout:
 
     def expected(self, verdict: Verdict) -> bool:
         """Whether it is so soon after the start that the next look may know more."""
-        return self._starting() and verdict.reason in {NOT_ASKED, TOO_FAR}
+        return self.starting and verdict.reason in {NOT_ASKED, TOO_FAR}
+
+    @property
+    def starting(self) -> bool:
+        """Whether the watches were started a moment ago."""
+        return self._started is not None and time.monotonic() < self._started + _FIRST_LOOK_SECONDS
 
     def wait_for_first_look(self) -> None:
         """Wait until each replica was asked once, a second after the start at most."""
         with self.changed:
             self.changed.wait_for(
                 lambda: all(self.verdict(replica).reason != NOT_ASKED for replica in self.replicas),
-                _FIRST_LOOK_SECONDS if self._starting() else 0,
+                _FIRST_LOOK_SECONDS if self.starting else 0,
             )
 
     def _judge(self, look: ReplicaLook) -> Verdict:
@@ -100,9 +105,6 @@ class Lookout:
         if not self._primary_answers:
             return Verdict(healthy=True, reason="how far it is behind is not known: the primary cannot be asked")
         return Verdict(healthy=True, lag=lag)
-
-    def _starting(self) -> bool:
-        return self._started is not None and time.monotonic() < self._started + _FIRST_LOOK_SECONDS
 
     # -- watches ------------------------------------------------------------------------------------------------------
 
@@ -140,8 +142,8 @@ class Lookout:
             self._history.clear()
         # Not each time that a reader asks: the history would grow long, and be no better.
         newest = self._history.newest
-        if newest is None or asked - newest >= self._pause / 2 or look.position < before.position:
-            self._history.add(asked, look.position)
+        if newest is None or asked - newest >= self._pause / 2 or look.flushed < before.flushed:
+            self._history.add(asked, look.flushed)
         self.latest, self._primary_answers = (asked, look), True
         for replica in self.replicas:
             replica.compare(look.position, asked)

@@ -81,7 +81,7 @@ class Replica:
         if look is None:
             return Verdict(healthy=False, reason=self._trouble)
         if self._strays:
-            return Verdict(healthy=False, reason="has replayed what its primary has not written: it follows another one")
+            return Verdict(healthy=False, reason="follows another primary: it is ahead of this one")
         return self._judge(look)
 
     @property

@@ -149,7 +149,8 @@ class Replicas:
 
     def _find(self, wish: _Wish) -> tuple[Replica | None, bool]:
         """A replica to try, in turn; without one, whether it is worth to wait for one."""
-        needed, waiting, hopeful = self._needed(wish.after), time.monotonic() < wish.deadline, False
+        written, needed = self._needed(wish.after)
+        hopeful, waiting, starting = False, time.monotonic() < wish.deadline, self._lookout.starting
         replicas, first = self._lookout.replicas, next(self._turn)
         for index in range(len(replicas)):
             replica = replicas[(first + index) % len(replicas)]
@@ -159,7 +160,8 @@ class Replicas:
             if verdict.healthy and needed is not None and (verdict.primary or replica.replayed >= needed):
                 wish.needed = needed
                 return replica, False
-            hopeful |= (verdict.healthy and waiting) or self._lookout.expected(verdict)
+            late = starting or written is None or replica.replayed < written
+            hopeful |= (verdict.healthy and waiting and late) or self._lookout.expected(verdict)
         if hopeful and needed is not None:
             self._lookout.ask_replicas(needed, wish.deadline)
         elif hopeful and not wish.asked_primary:
@@ -167,11 +169,15 @@ class Replicas:
             self._lookout.ask_primary()
         return None, hopeful
 
-    def _needed(self, after: int) -> int | None:
-        """How far a replica must be for this reader; None while the primary has to be asked for that."""
+    def _needed(self, after: int) -> tuple[int | None, int | None]:
+        """How far a replica must be to have what was written, and to have the schema too.
+
+        None while the primary has to be asked for that.
+        """
         self._floor = floor = self._resolved(self._floor)
         own = self.own_position()
-        return None if own is None or floor.position is None else max(after, own, floor.position)
+        written = None if own is None else max(after, own)
+        return written, None if written is None or floor.position is None else max(written, floor.position)
 
     # -- health and end -----------------------------------------------------------------------------------------------
 

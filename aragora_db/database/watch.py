@@ -21,6 +21,7 @@ _JOIN_SECONDS = 5.0
 # How often a server is asked while a reader waits for it. Each look costs it and us about 0.3 ms.
 SHORTEST_PAUSE = 0.01
 
+
 class Watch:
     """One thread, one connection. A server that hangs delays nobody but its own watch.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any, Final
 
 from aragora_db.doctor import tls
@@ -216,7 +216,11 @@ def _tls(examination: Examination) -> Iterator[Finding]:
 
 
 def _speaks_tls(address: Address, seconds: float) -> bool:
-    """Whether a TLS handshake gets an answer that is one; a plain Redis hangs up or answers with text."""
+    """Whether nothing but TLS is understood. A plain Redis answers a plain PING, if only with ``-NOAUTH``."""
+    with suppress(OSError), closing(connect(address, seconds)) as connection:
+        connection.sendall(b"PING\r\n")
+        if connection.recv(1) in {b"+", b"-"}:
+            return False
     try:
         made = tls.context(tls.Verification.NONE, None)
         plain = connect(address, seconds)

@@ -10,7 +10,8 @@ from sqlalchemy.pool import NullPool
 from aragora_db.doctor.check import Check
 from aragora_db.doctor.examination import Examination
 from aragora_db.doctor.finding import Fault, Finding, ok, skipped
-from aragora_db.engine import create_engine
+from aragora_db.engine import Target, create_engine
+from aragora_db.errors import MigrationError
 
 if TYPE_CHECKING:
     from aragora_db.migrations.status import Status
@@ -64,27 +65,34 @@ DRIFT = Fault(
 
 
 def _schema(examination: Examination) -> Iterator[Finding]:
-    from aragora_db.migrations.state import read_state  # noqa: PLC0415 -- loads every table
-    from aragora_db.migrations.status import Status, status  # noqa: PLC0415 -- as above
+    from aragora_db.migrations.status import status  # noqa: PLC0415 -- loads every table
 
+    target = examination.target
     if examination.facts.get("journal", "wal") != "wal":
         yield skipped("a look with the package's own engine would switch the file to WAL", "aragora-db status")
-        return
-    target = examination.target
-    if not target.through_transaction_pooler:
-        yield from _judge(status(target))
-        return
-    # The comparison builds temporary tables in a transaction of the driver's, which behind a pooler is ours.
+    elif target.through_transaction_pooler:
+        # The comparison needs the driver's own transaction, and behind a pooler it is ours.
+        yield from _judge(_state(target))
+        yield skipped("tables are not compared with the models through a pooler", "aragora-db check  # directly")
+    else:
+        try:
+            yield from _judge(status(target))
+        except MigrationError as error:  # such as a role that may not make temporary tables
+            yield from _judge(_state(target))
+            yield skipped(f"tables are not compared with the models: {error}", "aragora-db check  # as the owner")
+
+
+def _state(target: Target) -> Status:
+    """The version and the history, without a comparison of the tables."""
+    from aragora_db.migrations.state import read_state  # noqa: PLC0415 -- loads every table
+    from aragora_db.migrations.status import Status  # noqa: PLC0415 -- as above
+
     engine = create_engine(target, poolclass=NullPool)
     try:
         with engine.connect() as connection:
-            state = read_state(connection)
+            return Status(target.dsn.backend, target.dsn.masked, read_state(connection), ())
     finally:
         engine.dispose()
-    yield from _judge(Status(target.dsn.backend, target.dsn.masked, state, ()))
-    yield skipped(
-        "the tables are not compared with the models through a pooler", "DATABASE_URL=... aragora-db check  # directly"
-    )
 
 
 def _judge(found: Status) -> Iterator[Finding]:
@@ -127,7 +135,7 @@ CHECKS = (
         _schema,
         (PENDING, EMPTY, AHEAD, DIVERGED, UNVERSIONED, EDITED, DRIFT),
         _applies,
-        ("login", "integrity"),
+        ("login", "encoding", "writable", "integrity"),
         60,
     ),
 )

@@ -26,10 +26,10 @@ __all__ = [
 # Which cluster, and which run of which server: a copy of a cluster has the same identifier.
 _SERVER = "(SELECT system_identifier FROM pg_control_system())::text, pg_postmaster_start_time()::text"
 
-# The insert position and not the flush position: with synchronous_commit off a commit returns before it is flushed.
 _PRIMARY = (
-    "SELECT pg_current_wal_insert_lsn()::text, current_setting('wal_block_size')::int, "
-    f"pg_size_bytes(current_setting('wal_segment_size')), {_SERVER}"
+    "SELECT pg_current_wal_insert_lsn()::text, pg_current_wal_flush_lsn()::text, "
+    "current_setting('wal_block_size')::int, pg_size_bytes(current_setting('wal_segment_size')), "
+    f"{_SERVER}"
 )
 _REPLAYED = "CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() END::text"
 _REPLICA = f"SELECT pg_is_in_recovery(), {_REPLAYED}, {_SERVER}"
@@ -55,9 +55,17 @@ class Server:
 
 @dataclass(frozen=True)
 class PrimaryLook:
-    """Where the primary was: everything that was committed before the look lies before ``position``."""
+    """Where the primary was.
+
+    Attributes:
+        position: behind everything that was committed before the look, also with ``synchronous_commit`` off.
+        flushed: what it had on its disk and could send. What follows may wait there, if nobody commits, until the next
+            snapshot for standbys, 15 s at the most.
+        server: which one it is.
+    """
 
     position: int
+    flushed: int
     server: Server
 
 
@@ -76,8 +84,9 @@ def look_at_primary(connection: Connection) -> PrimaryLook:
     Raises:
         DatabaseError: it cannot be asked, or it is in recovery itself.
     """
-    text, page, segment, system, started = connection.exec_driver_sql(_PRIMARY).one()
-    return PrimaryLook(_end_of_record(parse_position(text), page, segment), Server(system, started))
+    inserted, flushed, page, segment, system, started = connection.exec_driver_sql(_PRIMARY).one()
+    position = _end_of_record(parse_position(inserted), page, segment)
+    return PrimaryLook(position, min(position, parse_position(flushed)), Server(system, started))
 
 
 def look_at_replica(connection: Connection) -> ReplicaLook:
@@ -109,7 +118,7 @@ def parse_position(text: str) -> int:
     match = _POSITION.fullmatch(text)
     if match is None:
         raise InvalidValue(
-            "after is no position in a PostgreSQL log, such as 16/B374D848; pass what Database.write_position() returned"
+            "after is no position in a PostgreSQL log such as 16/B374D848: pass what Database.write_position() returned"
         )
     return int(match[1], 16) << 32 | int(match[2], 16)
 

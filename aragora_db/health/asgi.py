@@ -96,8 +96,11 @@ def _methods(path: str, endpoints: tuple[Endpoint, ...]) -> list[str]:
 
 
 def _pages(context: Context, metrics: Metrics, openapi: _OpenApi) -> tuple[Endpoint, ...]:
-    page = Answer("HTML, complete without JavaScript", media_type="text/html")
-    text = Answer("the text format of Prometheus, or OpenMetrics when asked for", media_type="text/plain")
+    page = Answer("HTML, complete without JavaScript", media_types=("text/html",))
+    text = Answer(
+        "the text format of Prometheus, or OpenMetrics when asked for",
+        media_types=("text/plain", "application/openmetrics-text"),
+    )
     return (
         Endpoint("GET", "/", StatusPage(context).page, "people", {200: page}),
         Endpoint("GET", "/metrics", metrics.metrics, "operation", {200: text}),

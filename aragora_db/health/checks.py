@@ -51,8 +51,8 @@ class Check:
 class PooledCheck(Check):
     """A check that needs a connection of the application's pool.
 
-    Full is not dead: where all connections are out but some came back while the check waited, the database works and
-    this instance is busy. Were it taken out for that, the others would get its load and follow.
+    Full is not dead: where connections came back while the check waited for one, the database works and this instance
+    is busy. Were it taken out for that, the others would get its load and follow.
     """
 
     _returned = 0
@@ -65,7 +65,8 @@ class PooledCheck(Check):
         """Busy or dead."""
         pool = self._db.pool_metrics()
         moves, self._returned = pool.hold.count > self._returned, pool.hold.count
-        if moves and pool.in_use >= pool.size + pool.max_overflow:
+        # Half: on the way from one thread to the next a connection counts as free for a moment.
+        if moves and pool.in_use >= (pool.size + pool.max_overflow) // 2:
             return Result(State.DEGRADED, detail={"error": "busy"})
         return self.failure("timeout")
 

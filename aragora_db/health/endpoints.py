@@ -22,20 +22,23 @@ class Answer:
     Attributes:
         description: when.
         schema: the name of its schema in `aragora_db.health.schemas`; None for text.
-        media_type: what it is.
+        media_types: what it may be.
         headers: names of headers, each with its meaning.
     """
 
     description: str
     schema: str | None = None
-    media_type: str = JSON
+    media_types: tuple[str, ...] = (JSON,)
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def document(self) -> dict[str, Any]:
         """As OpenAPI writes it."""
         schema = {"type": "string"} if self.schema is None else {"$ref": f"#/components/schemas/{self.schema}"}
-        document: dict[str, Any] = {"description": self.description, "content": {self.media_type: {"schema": schema}}}
+        document: dict[str, Any] = {
+            "description": self.description,
+            "content": {each: {"schema": schema} for each in self.media_types},
+        }
         if self.headers:
             document["headers"] = {
                 name: {"description": text, "schema": {"type": "string"}} for name, text in self.headers.items()

@@ -71,7 +71,7 @@ class Metrics:
         families = [*_of_instance(report), *_of_checks(report.results), *_of_pool(pool), *self._registry.collect()]
         try:
             encode, media_type = choose_encoder(request.headers.get("accept", ""))
-        except ValueError:  # a version that is none
+        except (TypeError, ValueError):  # a version that is none
             encode, media_type = choose_encoder("")
         return Response(encode(_Families(families)), headers={"Content-Type": media_type})
 

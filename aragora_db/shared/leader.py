@@ -95,8 +95,7 @@ class Leader:
         """Campaign and renew until `stop`; then let others lead at once."""
         try:
             while not self._stopping.is_set():
-                self._try(lease)
-                part = _RENEWS if self._term is not None else _TRIES
+                part = _RENEWS if self._try(lease) else _TRIES
                 self._stopping.wait(self._ttl * part * random.uniform(0.8, 1.0))  # noqa: S311 -- no cryptography here
         finally:
             self._become(None)
@@ -106,20 +105,25 @@ class Leader:
         """End `run`."""
         self._stopping.set()
 
-    def _try(self, lease: Lease) -> None:
+    def _try(self, lease: Lease) -> bool:
+        """Begin a term or renew it; tells whether one was."""
         ends = time.monotonic() + self._ttl * _LEADS
         try:
-            if self._term is None:
-                if lease.take():
-                    self._begin(ends)
-            else:
+            if self._term is not None:
                 self._become(_Term(self._term.token, ends) if lease.extend() else None)
+                return self.is_leader
+            if not lease.take():
+                return False
+            self._begin(ends)
+            return self.is_leader
         except AragoraDBError as problem:
             log.warning("leader %s: %s", self.name, type(problem).__name__)
         except Exception:
             log.exception("leader %s: unexpected", self.name)  # the thread must go on: nobody would lead again
-        if self._term is not None and not self.is_leader:
+        if not self.is_leader:
             self._become(None)
+            lease.give_back()  # what we took and cannot use: our database may be away, and another's not
+        return False
 
     def _begin(self, ends: float) -> None:
         token = self._transact(lambda session: next_token(session, self.name, holder()))

@@ -63,8 +63,8 @@ class HeldLock:
         Raises:
             Fenced: somebody else has taken the lock since.
         """
-        self._guarded = True
         guard(session, self.name, self.token)
+        self._guarded = True
 
     def give_back(self, *, failed: bool) -> None:
         """End it. Whether it ran out meanwhile matters to work that went well and never asked the database.

@@ -22,6 +22,7 @@ __all__ = [
     "PgBouncerAddress",
     "PostgresAddress",
     "RedisAddress",
+    "postmaster_is_ready",
     "start_pgbouncer",
     "start_postgresql",
     "start_redis",
@@ -157,7 +158,7 @@ def start_postgresql(
         process = launch([binaries.bindir / "postgres", "-D", data], folder, account)
         # SIGQUIT is PostgreSQL's immediate shutdown; unlike SIGKILL it gives shared memory back.
         server = ServerProcess("PostgreSQL", process, log_path(folder), signal.SIGQUIT)
-        server.wait_until(lambda: _postmaster_is_ready(data))
+        server.wait_until(lambda: postmaster_is_ready(data))
         return server, PostgresAddress(
             admin_url=f"postgresql://{_SUPERUSER}:{quote(password, safe='')}@{_HOST}:{port}/postgres",
             socket_url=f"postgresql://{_SUPERUSER}@/postgres?host={quote(str(folder))}&port={port}",
@@ -237,7 +238,7 @@ def _on_a_free_port(
     return start(free_port())
 
 
-def _postmaster_is_ready(data: Path) -> bool:
+def postmaster_is_ready(data: Path) -> bool:
     """What ``pg_ctl`` looks at: the eighth line of ``postmaster.pid`` says when connections are accepted."""
     try:
         lines = (data / "postmaster.pid").read_text().splitlines()

@@ -32,7 +32,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]  # type: ignore[no-untyped-call]
+    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
     if twice := {key for key in keys if keys.count(key) > 1}:
         raise Refused(f"line {node.start_mark.line + 1}: {', '.join(sorted(twice))} is there twice")
     return loader.construct_mapping(node, deep=True)

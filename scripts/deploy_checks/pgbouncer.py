@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 from aragora_db.errors import AragoraDBError
 from aragora_db.testing.binaries import find_pgbouncer
 from aragora_db.testing.process import ServerProcess, free_port, launch, log_path, server_account
@@ -30,8 +32,6 @@ def starts(file: Path) -> None:
         Refused: it did not start, warned, did not let the administrator in, or runs with another value.
         Missing: no pgbouncer.
     """
-    import psycopg  # noqa: PLC0415 -- after it is known that there is something to connect to
-
     try:
         with running(file.parent) as (settings, changed, port, log):
             users = dict(re.findall(r'^"([^"]*)" "([^"]*)"', _users(file.parent).read_text(), re.MULTILINE))
@@ -94,10 +94,11 @@ def running(
         )
         server = ServerProcess("PgBouncer", process, log_path(private))
         try:
-            server.wait_until(lambda: f"listening on {_HOST}:{port}" in server.log.read_text())
+            try:
+                server.wait_until(lambda: f"listening on {_HOST}:{port}" in server.log.read_text())
+            except AragoraDBError as error:
+                raise Refused(str(error)) from None
             yield settings, set(changes), port, server.log
-        except AragoraDBError as error:
-            raise Refused(str(error)) from None
         finally:
             server.stop()
     finally:

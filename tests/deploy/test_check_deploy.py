@@ -73,6 +73,7 @@ def refusal(checker, folder, file):
     return "\n".join(reason for _, reason in verdicts)
 
 
+@pytest.mark.slow  # cfn-lint takes a few seconds a run
 def test_every_file_passes(checker, capsys):
     """A deployment that its own tools refuse is found out at the worst time, on the server."""
     code = checker.main()
@@ -81,7 +82,13 @@ def test_every_file_passes(checker, capsys):
     assert "systemd/aragora.service" in told.out
 
 
-@pytest.mark.parametrize(("file", "right", "wrong", "told"), BROKEN, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(
+    ("file", "right", "wrong", "told"),
+    [
+        pytest.param(*each, marks=[pytest.mark.slow] if each[0] == AWS else [], id=f"{each[0]}: {each[3]}")
+        for each in BROKEN
+    ],
+)
 def test_what_is_broken_is_refused(checker, deploy, tmp_path, file, right, wrong, told):
     """A validator that says ok to everything is worse than none: the table it prints is believed."""
     shutil.copytree(deploy, tmp_path, dirs_exist_ok=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import psycopg
 import pytest
+import trustme
 
 from aragora_db import Database, Settings
 from aragora_db.config.budget import PoolerSizes, connection_budget
@@ -14,15 +16,15 @@ from aragora_db.stores import EloStore
 from aragora_db.testing.binaries import find_postgres
 from aragora_db.testing.plugin import missing
 from aragora_db.testing.process import ServerProcess, free_port, launch, log_path, run, server_account
-from aragora_db.testing.workspace import make_workspace, readable_postgres, remove_workspace, server_folder
+from aragora_db.testing.workspace import give, make_workspace, readable_postgres, remove_workspace, server_folder
 
 
 @pytest.fixture
 def server(request, deploy, checker):
-    """The port of a new PostgreSQL with one of our files instead of its own, but with little memory."""
+    """Port and authority of a new PostgreSQL with one of our files instead of its own, with TLS and little memory."""
     binaries = find_postgres()
-    if binaries is None:
-        missing("no PostgreSQL on this machine")
+    if binaries is None or binaries.package is not None:
+        missing("no PostgreSQL of its own on this machine; the package's has neither TLS nor pg_stat_statements")
     file = deploy / request.param
     document = checker.kubernetes.documents(file)[0] if file.suffix == ".yaml" else None
     account = server_account()
@@ -33,19 +35,34 @@ def server(request, deploy, checker):
         data, config = folder / "data", workspace / "postgresql.conf"
         port = free_port()
         text = document["data"]["postgresql.conf"] if document else file.read_text()
-        private = (
-            f"listen_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = ''\nshared_buffers = 16MB\n"
-        )
-        config.write_text(f"{text}\n{private}")  # of two lines the last one counts
+        ours = {
+            "listen_addresses": "127.0.0.1",
+            "port": port,
+            "unix_socket_directories": "",
+            "shared_buffers": "16MB",
+            "ssl": "on",
+            "ssl_key_file": folder / "server.key",
+            "ssl_cert_file": folder / "server.crt",
+        }
+        lines = "".join(f"{name} = '{value}'\n" for name, value in ours.items())
+        config.write_text(f"{text}\n{lines}")  # of two lines the last one counts
+        authority = trustme.CA()
+        certificate = authority.issue_cert("localhost")
+        certificate.private_key_pem.write_to_path(ours["ssl_key_file"])
+        certificate.cert_chain_pems[0].write_to_path(ours["ssl_cert_file"])
+        for name in ("ssl_key_file", "ssl_cert_file"):
+            ours[name].chmod(0o600)
+            give(ours[name], account)
+        authority.cert_pem.write_to_path(workspace / "ca.pem")
         config.chmod(0o644)
         initdb = [binaries.bindir / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--no-sync"]
         made = run([*initdb, "--encoding=UTF8", "--locale=C"], folder, account)
         assert made.returncode == 0, made.stderr
         process = launch([binaries.bindir / "postgres", "-D", data, "-c", f"config_file={config}"], folder, account)
-        running = ServerProcess("PostgreSQL", process, log_path(folder))
+        running = ServerProcess("PostgreSQL", process, log_path(folder), signal.SIGQUIT)
         try:
             running.wait_until(lambda: "ready to accept connections" in running.log.read_text())
-            yield port
+            yield port, workspace / "ca.pem"
         finally:
             running.stop()
     finally:
@@ -53,14 +70,26 @@ def server(request, deploy, checker):
 
 
 @pytest.mark.parametrize("server", ["postgres/postgresql.conf", "k8s/postgres/configmap.yaml"], indirect=True)
-def test_postgresql_starts_with_our_file(server):
+def test_postgresql_starts_with_our_file(server, monkeypatch):
     """`postgres -C` loads no library: one that does not exist, or a setting of it, is only found at a real start."""
-    with psycopg.connect(f"host=127.0.0.1 port={server} user=postgres dbname=postgres", autocommit=True) as connection:
+    port, authority = server
+    with psycopg.connect(f"host=127.0.0.1 port={port} user=postgres dbname=postgres", autocommit=True) as connection:
         wrong = connection.execute("SELECT name, error FROM pg_file_settings WHERE error IS NOT NULL").fetchall()
         assert wrong == []
         connection.execute("CREATE EXTENSION pg_stat_statements")
         assert connection.execute("SELECT count(*) > 0 FROM pg_stat_statements").fetchone() == (True,)
         assert connection.execute("SHOW pg_stat_statements.track").fetchone() == ("top",)
+
+    # What the stack's secret and the drop-in say together: verify-full there, the certificates here.
+    url = f"postgresql://postgres@localhost:{port}/postgres?sslmode=verify-full"
+    for variable, reachable in ((None, False), (authority, True)):
+        if variable is not None:
+            monkeypatch.setenv("PGSSLROOTCERT", str(variable))
+        database = Database(Settings.explicit(database_url=url))
+        try:
+            assert database.health()["reachable"] is reachable
+        finally:
+            database.close()
 
 
 def test_the_package_works_behind_our_pooler(checker, deploy, tmp_path, fresh_databases):

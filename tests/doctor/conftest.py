@@ -285,12 +285,12 @@ class OwnPostgres:
             with context.wrap_socket(plain) as connection:
                 return connection.getpeercert(binary_form=True) == wanted
 
-    def asks_for(self) -> list[int]:
-        """The numbers of the authentication methods that a client is asked for, one for each byte that could be one."""
+    def asks_for(self) -> int:
+        """The number of the authentication method that a client over TCP is asked for."""
         body = b"user\0postgres\0database\0postgres\0\0"
         with socket.create_connection(("127.0.0.1", self.port)) as connection:
             connection.sendall(struct.pack("!ii", len(body) + 8, 196608) + body)
-            return list(connection.recv(9)[8:])
+            return connection.recv(9)[8]
 
     @property
     def log(self) -> str:

@@ -101,7 +101,7 @@ def test_other_ways_to_ask_for_a_password(method, own_postgres, access, examine,
     access(f"host all postgres 127.0.0.1/32 {method}")
     own_postgres.sql(f"SET password_encryption = 'md5'; ALTER ROLE postgres PASSWORD '{own_postgres.password}'")
     asked = {"password": 3, "md5": 5}[method]
-    eventually(lambda: asked in own_postgres.asks_for(), "the access list is in force")
+    eventually(lambda: own_postgres.asks_for() == asked, "the access list is in force")
     assert examine(database_url=own_postgres.url()).errors == []
     assert examine(database_url=own_postgres.url(dbname="nowhere")).errors == ["wrong-database"]
     wrong = own_postgres.url().replace(own_postgres.password, "Zk9-wrong")

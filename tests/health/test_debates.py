@@ -98,42 +98,41 @@ def test_another_debate_under_the_key_is_a_conflict(served):
     assert served.client.get("/api/v1/debates/k").json()["task"] == "one"
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        {},
-        [],
-        None,
-        "task",
-        {"task": ""},
-        {"task": " "},
-        {"task": 5},
-        {"task": None},
-        {"task": "x", "agents": "ada"},
-        {"task": "x", "agents": None},
-        {"task": "x", "agents": [1]},
-        {"task": "x", "agents": ["ada", "ada"]},
-        {"task": "x", "agents": {"ada": 1}},
-        {"task": "x", "artifact": []},
-        {"task": "x", "artifact": None},
-        {"task": "x", "artifact": {"nul": "\x00"}},
-        {"task": "x\x00"},
-        {"task": "x", "confidence": 2},
-        {"task": "x", "confidence": True},
-        {"task": "x", "is_public": 1},
-        {"task": "x", "consensus_reached": "yes"},
-        {"task": "x", "id": ""},
-        {"task": "x", "id": 7},
-        {"task": "x", "id": "k" * 2000},
-        {"task": "x", "org_id": "somebody else's"},
-        {"task": "x", "taks": "x"},
-    ],
-    ids=lambda body: json.dumps(body)[:40],
-)
-def test_a_body_that_is_no_debate(served, body):
+REFUSED = [
+    {},
+    [],
+    None,
+    "task",
+    {"task": ""},
+    {"task": " "},
+    {"task": 5},
+    {"task": None},
+    {"task": "x", "agents": "ada"},
+    {"task": "x", "agents": None},
+    {"task": "x", "agents": [1]},
+    {"task": "x", "agents": ["ada", "ada"]},
+    {"task": "x", "agents": {"ada": 1}},
+    {"task": "x", "artifact": []},
+    {"task": "x", "artifact": None},
+    {"task": "x", "artifact": {"nul": "\x00"}},
+    {"task": "x\x00"},
+    {"task": "x", "confidence": 2},
+    {"task": "x", "confidence": True},
+    {"task": "x", "is_public": 1},
+    {"task": "x", "consensus_reached": "yes"},
+    {"task": "x", "id": ""},
+    {"task": "x", "id": 7},
+    {"task": "x", "id": "k" * 2000},
+    {"task": "x", "org_id": "somebody else's"},
+    {"task": "x", "taks": "x"},
+]
+
+
+def test_a_body_that_is_no_debate(served):
     """Refused before anything is written, with a sentence that names the member; never a 500."""
-    answer = served.client.post(body)
-    assert answer.status_code == 422
+    for body in REFUSED:
+        answer = served.client.post(body)
+        assert answer.status_code == 422, body
     assert served.client.get("/api/v1/debates").json()["debates"] == []
 
 
@@ -169,7 +168,7 @@ def test_not_there(served):
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["task", "agents", "artifact", "id", "confidence", "is_public", "x"]), inner, max_size=4), max_leaves=10))  # fmt: skip
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_any_json_at_all(served, body):
     """Whatever comes, the answer is one that the document announces, and no 500."""
     text = json.dumps(body)

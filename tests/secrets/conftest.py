@@ -1,4 +1,4 @@
-"""A real Secrets Manager (moto, over HTTP) behind a proxy that tells regions apart, and roles whose passwords change."""
+"""A real Secrets Manager (moto, over HTTP) behind a proxy that tells regions apart, and roles with other passwords."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ class Moto:
 
     @property
     def url(self) -> str:
+        """Its endpoint."""
         return f"http://127.0.0.1:{self.port}"
 
     def put(self, name: str, content: Any, region: str = WEST) -> None:
@@ -71,9 +72,11 @@ class AwsProxy:
 
     @property
     def url(self) -> str:
+        """What AWS_ENDPOINT_URL has to be."""
         return f"http://127.0.0.1:{self.server.server_address[1]}"
 
     def start(self) -> None:
+        """Listen."""
         proxy = self
         self.gate.set()
 
@@ -122,6 +125,7 @@ class AwsProxy:
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
 
     def stop(self) -> None:
+        """Let everybody go."""
         self.gate.set()
         self.server.shutdown()
         self.server.server_close()
@@ -192,7 +196,7 @@ def put(shared_moto) -> Callable[..., None]:
 
 
 @pytest.fixture
-def source(aws, secret_name) -> SecretsManager:
+def source(aws, secret_name) -> SecretsManager:  # noqa: ARG001 -- it asks there
     """A source that asks two regions, the west first."""
     return SecretsManager(secret_name, [WEST, EAST], 300)
 

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from aragora_db.config import Settings, parse_dsn
+from aragora_db.config import parse_dsn
 from aragora_db.config.aws import secrets_manager
 from aragora_db.database import Database
 from aragora_db.engine import Target, create_async_engine, create_engine
@@ -156,7 +156,7 @@ def test_only_a_refused_login_asks_again(target, role, put, secret_name, aws):
 
 
 def test_several_hosts(target, role, put, secret_name):
-    """psycopg tells of the last host only, which may be the one that is down."""
+    """Of several hosts psycopg tells the last one only, which may be the one that is down."""
     down = free_port()
 
     def dsn(password):
@@ -215,6 +215,7 @@ class Load:
 
     @contextmanager
     def request(self):
+        """A request, which may fail."""
         started = time.monotonic()
         try:
             yield
@@ -338,7 +339,7 @@ def test_the_event_loop_goes_on(target, role, put, secret_name, aws):
                 return (await connection.exec_driver_sql("SELECT current_user")).scalar()
 
         login = asyncio.create_task(log_in())
-        while not aws.asked:  # only a loop that goes on gets past here
+        while not aws.asked:  # noqa: ASYNC110 -- the proxy lives in threads; only a loop that goes on gets past here
             await asyncio.sleep(0.01)
         assert not login.done()
         aws.gate.set()
@@ -361,7 +362,7 @@ def test_targets_are_copied(target):
 
 
 def test_targets_are_pickled(target, role):
-    """multiprocessing pickles what a worker needs; a lock, or a function without a name, cannot be."""
+    """A pool of processes pickles what a worker needs; a lock, or a function without a name, cannot be."""
     arrived = pickle.loads(pickle.dumps(target))  # noqa: S301 -- our own bytes
     assert arrived == target
     assert (arrived.where, arrived.renew) == (None, None)

@@ -155,7 +155,9 @@ def make(fresh_databases) -> Iterator[Callable[..., SharedState]]:
     with ExitStack() as stack:
         given: list[Database] = []
 
-        def make(url: str | None = None, database: Database | None = None, refresh: Any = None, **more: Any) -> SharedState:
+        def make(
+            url: str | None = None, database: Database | None = None, refresh: Any = None, **more: Any
+        ) -> SharedState:
             if database is None:
                 if not given:
                     given.append(Database(fresh_databases.url("sqlite")))

@@ -272,9 +272,7 @@ print(json.dumps([len(loads), sorted(values)]))
 def test_processes_that_ask_together_load_a_few_times(redis_server):
     """Every instance would send the same query to the database at the same moment."""
     command = [sys.executable, "-c", _ASK, redis_server.url, f"test-{secrets.token_hex(6)}"]
-    processes = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(4)
-    ]
+    processes = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(4)]
     for process in processes:
         assert process.stdout.readline() == "ready\n"
     for process in processes:
@@ -319,5 +317,7 @@ def test_defaults_are_those_of_the_settings():
     """Two limits for one thing would disagree one day."""
     from aragora_db import Settings  # noqa: PLC0415 -- next to its use
 
-    least, most = (each for each in Settings.model_fields["cache_ttl"].metadata if hasattr(each, "ge") or hasattr(each, "le"))
+    least, most = (
+        each for each in Settings.model_fields["cache_ttl"].metadata if hasattr(each, "ge") or hasattr(each, "le")
+    )
     assert (least.ge, most.le) == (cache_module.MIN_TTL, cache_module.MAX_TTL)

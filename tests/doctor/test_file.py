@@ -1,0 +1,74 @@
+"""SQLite files that are missing, foreign, damaged, or where they should not be."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from aragora_db.doctor.file import _file_system
+
+
+def test_a_file_that_is_not_there_yet(tmp_path, examine):
+    """Nothing is wrong with a new laptop, and looking makes no file."""
+    report = examine(data_dir=tmp_path / "new")
+    assert report.errors == []
+    assert "does not exist yet" in report["file"].says
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_folder_that_cannot_be_made(tmp_path, examine):
+    """A file lies where the folder should be: nobody can write there, root neither."""
+    (tmp_path / "taken").write_text("")
+    report = examine(data_dir=tmp_path / "taken")
+    assert report.errors == ["file-not-writable"]
+
+
+def test_what_is_no_database(tmp_path, examine):
+    """Another program's file in our place must not be overwritten by advice."""
+    (tmp_path / "aragora.db").write_bytes(b"This is no database, however long it may be. " * 100)
+    report = examine(data_dir=tmp_path)
+    assert report.errors == ["not-a-database"]
+    assert report["not-a-database"].mend.startswith("mv ")
+    assert report["schema"].level == "skipped"
+
+
+def test_a_damaged_file(fresh_databases, examine):
+    """A copy taken while the file was written opens, and fails at the row that is missing."""
+    path = Path(fresh_databases.url("sqlite").removeprefix("sqlite:///"))
+    content = bytearray(path.read_bytes())
+    page = 4096
+    for start in range(page * 2, len(content), page * 3):
+        content[start : start + 200] = b"\xff" * 200
+    path.write_bytes(content)
+    report = examine(database_url=f"sqlite:///{path}")
+    assert report.errors == ["damaged-file"]
+    assert ".recover" in report["damaged-file"].mend
+
+
+def test_a_folder_instead_of_a_file(tmp_path, examine):
+    """The variable names the folder, where the file was meant."""
+    report = examine(database_url=f"sqlite:///{tmp_path}")
+    assert report.errors == ["not-a-database"]
+
+
+def test_another_journal_mode(tmp_path, examine):
+    """Readers wait for the writer, and nobody knows why."""
+    with closing(sqlite3.connect(tmp_path / "aragora.db")) as connection:
+        connection.execute("CREATE TABLE other (id)")
+    found = examine(data_dir=tmp_path)["journal-not-wal"]
+    assert found.level == "warn"
+    assert found.mend == f'sqlite3 {tmp_path / "aragora.db"} "PRAGMA journal_mode = WAL"'
+
+
+def test_the_file_system_is_told_by_the_longest_mount_point():
+    """A network disk mounted inside a local one would pass for local."""
+    assert _file_system(Path("/proc/self")) == "proc"
+    assert _file_system(Path("/")) != "proc"
+
+
+def test_a_database_in_memory(examine):
+    """Nothing about files or servers applies to it."""
+    report = examine(database_url="sqlite://")
+    assert report.errors == []
+    assert {finding.level for check in ("file", "host", "schema") for finding in report.of(check)} == {"skipped"}

@@ -1,0 +1,149 @@
+"""Redis put out of order: names, ports, TLS, passwords, rights, replicas and memory, each by a real server."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import pytest
+import redis
+import trustme
+
+from aragora_db.doctor.redis_server import judge_version
+from aragora_db.testing.process import free_port
+
+
+@pytest.fixture
+def of(examine, tmp_path):
+    """Examines a Redis, beside a database that is not there yet."""
+    return lambda url, **more: examine(data_dir=tmp_path / "none", redis_url=url, **more)
+
+
+def test_no_redis(examine):
+    """On a laptop there is none, and that is no fault."""
+    report = examine()
+    assert report["redis-login"].level == "skipped"
+    assert "ARAGORA_REDIS_URL" in report["redis-login"].says
+
+
+def test_an_unknown_host(of):
+    """The private name of a cache, asked from outside its network."""
+    assert of("redis://:Zk9-secret@nonexistent.invalid:6379").errors == ["redis-unknown-host"]
+
+
+def test_a_closed_port(of):
+    """Redis is down, or listens on its socket only."""
+    report = of(f"redis://:Zk9-secret@127.0.0.1:{free_port()}")
+    assert report.errors == ["redis-closed-port"]
+    assert "redis-cli -h 127.0.0.1" in report["redis-closed-port"].mend
+
+
+def test_an_unusable_url(of):
+    """A # in the password cuts the URL: redis-py alone would ask localhost."""
+    report = of("redis://:Zk9#secret@cache.example:6379")
+    assert report.errors == ["redis-settings-refused"]
+
+
+def test_a_healthy_redis(of, start_redis):
+    """Everything is ticked, the password is not shown."""
+    report = of(f"redis://:Zk9-secret@127.0.0.1:{start_redis({}, 'requirepass Zk9-secret')}")
+    assert report.errors == []
+    assert report["redis-memory"].level == "ok"
+
+
+def test_passwords(of, start_redis):
+    """A wrong one and a missing one are mended by different people."""
+    port = start_redis({}, "requirepass Zk9-secret")
+    wrong = of(f"redis://:Zk9-wrong@127.0.0.1:{port}")
+    assert wrong.errors == ["redis-wrong-password"]
+    missing = of(f"redis://127.0.0.1:{port}")
+    assert missing.errors == ["redis-no-password"]
+
+
+def test_rights(of, start_redis):
+    """An ACL user who may nothing, and one who may all but look."""
+    port = start_redis({}, "user nobody on >Zk9-secret -@all", "user quiet on >Zk9-secret ~* &* +@all -info")
+    assert of(f"redis://nobody:Zk9-secret@127.0.0.1:{port}").errors == ["redis-not-permitted"]
+    quiet = of(f"redis://quiet:Zk9-secret@127.0.0.1:{port}")
+    assert quiet.errors == []
+    assert quiet["redis-memory"].level == "skipped"
+
+
+def _fill(port: int) -> None:
+    with closing(redis.Redis(port=port)) as client:
+        for number in range(3000):
+            client.set(f"key:{number}", b"x" * 4000)
+
+
+def test_a_redis_that_evicts(of, start_redis):
+    """The cache is smaller than what is cached: every answer is computed again and again."""
+    port = start_redis({}, "maxmemory 5mb", "maxmemory-policy allkeys-lru")
+    assert "redis-evicting" not in of(f"redis://127.0.0.1:{port}")
+    _fill(port)
+    report = of(f"redis://127.0.0.1:{port}")
+    assert report.errors == []
+    assert report["redis-evicting"].level == "warn"
+    assert "keys were evicted (allkeys-lru" in report["redis-evicting"].says
+
+
+def test_a_redis_that_would_refuse_writes(of, start_redis):
+    """Redis's own default: full is full, and every lock and every cached answer fails."""
+    port = start_redis({}, "maxmemory 5mb", "maxmemory-policy noeviction")
+    report = of(f"redis://127.0.0.1:{port}")
+    assert report["redis-noeviction"].level == "warn"
+    assert report["redis-noeviction"].mend.startswith("CONFIG SET maxmemory-policy allkeys-lru")
+
+
+def test_a_replica(of, start_redis):
+    """The reader endpoint in the URL: reads work, every write fails."""
+    report = of(f"redis://127.0.0.1:{start_redis({}, f'replicaof 127.0.0.1 {start_redis()}')}")
+    assert report.errors == ["redis-replica"]
+
+
+def test_an_old_redis(redis_server):
+    """No older Redis is at hand: a real one's version is held against a minimum that is one higher."""
+    with closing(redis.Redis.from_url(redis_server.url)) as client:
+        version = client.info()["redis_version"]
+    assert judge_version(version).level == "ok"
+    assert judge_version(version, minimum=int(version.partition(".")[0]) + 1).name == "redis-old"
+
+
+# -- TLS --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def encrypted(start_redis):
+    """Starts a Redis that speaks TLS only, with this certificate."""
+
+    def start(authority: trustme.CA, *names: str) -> int:
+        certificate = authority.issue_cert(*names)
+        files = {
+            "server.crt": b"".join(each.bytes() for each in certificate.cert_chain_pems),
+            "server.key": certificate.private_key_pem.bytes(),
+        }
+        lines = ["tls-cert-file server.crt", "tls-key-file server.key", "tls-auth-clients no", "requirepass Zk9-secret"]
+        return start_redis(files, *lines, tls=True)
+
+    return start
+
+
+def test_tls(of, encrypted, tmp_path):
+    """An own authority is trusted when it is named, and neither another one nor another name is."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    trustme.CA().cert_pem.write_to_path(tmp_path / "other.pem")
+    port = encrypted(authority, "localhost")
+    url = f"rediss://:Zk9-secret@localhost:{port}"
+    good = of(url, redis_ssl_ca_certs=tmp_path / "ca.pem")
+    assert good.errors == []
+    assert "TLSv1" in good["redis-tls"].says
+    assert of(url, redis_ssl_ca_certs=tmp_path / "other.pem").errors == ["redis-untrusted-certificate"]
+    assert of(url).errors == ["redis-untrusted-certificate"]
+    by_number = f"rediss://:Zk9-secret@127.0.0.1:{port}"
+    assert of(by_number, redis_ssl_ca_certs=tmp_path / "ca.pem").errors == ["redis-wrong-host-name"]
+    assert of(url, redis_ssl_ca_certs=tmp_path / "none.pem").errors == ["redis-no-root-certificate"]
+    assert of(f"redis://:Zk9-secret@localhost:{port}").errors == ["redis-needs-tls"]
+
+
+def test_no_tls(of, start_redis):
+    """The guide's rediss:// meets a Redis without encryption in transit."""
+    assert of(f"rediss://:Zk9-secret@127.0.0.1:{start_redis()}").errors == ["redis-no-tls"]

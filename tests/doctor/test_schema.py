@@ -1,0 +1,89 @@
+"""Schemas that are behind, ahead, changed by hand or without a version, on both databases."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from urllib.parse import urlsplit
+
+import pytest
+import sqlalchemy as sa
+
+from aragora_db.config import Settings
+from aragora_db.database import Database
+from aragora_db.engine import create_engine
+from aragora_db.migrations import scripts
+
+
+@pytest.fixture
+def statements():
+    """Runs statements on a database, past every store."""
+
+    def run(url, *texts):
+        engine = create_engine(Settings.explicit(database_url=url))
+        with engine.begin() as connection:
+            for text in texts:
+                connection.execute(sa.text(text))
+        engine.dispose()
+
+    return run
+
+
+def test_pending_migrations(dialect, fresh_databases, examine):
+    """The new version was deployed and nobody migrated: every session is refused."""
+    url = fresh_databases.url(dialect, migrated=False)
+    stop = scripts.chain()[3]
+    with closing(Database(url)) as database:
+        database.migrate(stop)
+    report = examine(database_url=url)
+    assert report.errors == ["pending-migrations"]
+    assert f"{len(scripts.chain()) - 4} revisions are pending after {stop}" in report["pending-migrations"].says
+    assert report["pending-migrations"].mend == "aragora-db migrate"
+
+
+def test_drift(dialect, fresh_databases, statements, examine):
+    """Somebody dropped an index by hand, and a page takes a minute since."""
+    url = fresh_databases.url(dialect)
+    index = next(iter(sorted(name for name in _index_names(url))))
+    statements(url, f"DROP INDEX {index}")
+    report = examine(database_url=url)
+    assert report.errors == ["schema-drift"]
+    assert index in report["schema-drift"].says
+
+
+def _index_names(url):
+    engine = create_engine(Settings.explicit(database_url=url))
+    inspector = sa.inspect(engine)
+    found = [each["name"] for each in inspector.get_indexes("debates") if not each["unique"]]
+    engine.dispose()
+    return found
+
+
+def test_a_schema_without_a_version(dialect, fresh_databases, statements, examine):
+    """A restore left the version table out: whoever migrates now would break it."""
+    url = fresh_databases.url(dialect)
+    statements(url, "DROP TABLE aragora_schema_version")
+    assert examine(database_url=url).errors == ["schema-unversioned"]
+
+
+def test_a_file_that_doctor_must_not_switch(fresh_databases, examine):
+    """Looking must not change the file's journal mode: another program may have chosen it."""
+    url = fresh_databases.url("sqlite")
+    path = url.removeprefix("sqlite:///")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")
+    report = examine(database_url=url)
+    assert report["journal-not-wal"].level == "warn"
+    assert report["schema"].level == "skipped"
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+
+
+def test_a_role_that_may_not_make_temporary_tables(healthy_url, admin, examine):
+    """A stricter administrator than most is no reason for an error; the version is still looked at."""
+    name = urlsplit(healthy_url).path[1:]
+    admin().execute(f"REVOKE TEMPORARY ON DATABASE {name} FROM PUBLIC")
+    report = examine(database_url=healthy_url)
+    assert report.errors == []
+    assert [finding.level for finding in report.of("schema")] == ["ok", "skipped"]
+    assert report.of("schema")[1].mend.startswith("aragora-db check")

@@ -1,0 +1,203 @@
+"""Checks hold up neither each other nor the process, and any number of probes costs one of each a second."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from aragora_db.database import Database
+from aragora_db.health.checks import Check, DatabaseCheck, all_checks
+from aragora_db.health.result import Report, Result, State
+from aragora_db.health.watch import FRESH, Watch
+
+
+class Asked(Check):
+    """Counts how often it is asked, and hangs while it is told to."""
+
+    name = "asked"
+
+    def __init__(self) -> None:
+        self.runs = 0
+        self.go_on = threading.Event()
+        self.go_on.set()
+
+    def run(self) -> Result:
+        self.runs += 1
+        self.go_on.wait()
+        return Result(State.OK)
+
+
+class Brisk(Asked):
+    """Does not wait long."""
+
+    name = "brisk"
+    timeout = 0.05
+
+
+class Optional(Brisk):
+    """Nobody needs it."""
+
+    name = "optional"
+    needed = False
+
+
+def results(watch):
+    return asyncio.run(watch.results())
+
+
+def test_many_probes_cost_one_check():
+    """Every balancer node, Kubernetes, Prometheus and every open status page asks; the database must not notice."""
+    check = Asked()
+    check.go_on.clear()
+
+    async def many():
+        watch = Watch([check])
+        asked = [asyncio.create_task(watch.results()) for _ in range(100)]
+        await asyncio.sleep(0)
+        check.go_on.set()
+        await asyncio.gather(*asked)
+        return await watch.results()
+
+    assert asyncio.run(many())["asked"].ok
+    assert check.runs == 1
+
+
+def test_a_result_is_asked_again_when_it_is_old(eventually):
+    """Remembered for ever, a result would be what was true at the start."""
+    check = Asked()
+    watch = Watch([check])
+
+    def asked_again():
+        results(watch)
+        return check.runs > 1
+
+    eventually(f"a second run after {FRESH} s", asked_again)
+
+
+def test_a_check_that_hangs_fails_alone(eventually):
+    """A hung Redis must not make the database look hung, nor keep the answer back."""
+    hung, fine = Brisk(), Asked()
+    hung.go_on.clear()
+    found = results(Watch([hung, fine]))
+    assert found["brisk"].state is State.FAILED
+    assert found["brisk"].detail == {"error": "timeout"}
+    assert found["asked"].ok
+    hung.go_on.set()
+
+
+def test_a_check_that_hangs_is_not_piled_up(eventually):
+    """One thread and one connection more with every probe would take the pool with it."""
+    hung = Brisk()
+    hung.go_on.clear()
+    watch = Watch([hung])
+    for _ in range(4):
+        assert results(watch)["brisk"].state is State.FAILED
+        watch._watched["brisk"]._last = None  # a second later
+    assert hung.runs == 2
+    hung.go_on.set()
+    eventually("the check that hung to answer", lambda: results(watch)["brisk"].ok)
+
+
+def test_what_is_not_needed_only_degrades():
+    """Ready is what can serve."""
+    hung = Optional()
+    hung.go_on.clear()
+    report = Report(results(Watch([hung, Asked()])))
+    hung.go_on.set()
+    assert report.ready
+    assert report.degraded
+    assert report.status == "degraded"
+
+
+def test_an_exception_is_a_failure_named_by_its_class():
+    """Its text may name a host; it goes to the log, where operators look."""
+
+    class Broken(Check):
+        name = "broken"
+
+        def __init__(self) -> None:
+            pass
+
+        def run(self):
+            raise ConnectionError("10.0.0.1 said no")
+
+    result = results(Watch([Broken()]))["broken"]
+    assert result.state is State.FAILED
+    assert result.detail == {"error": "ConnectionError"}
+
+
+def test_the_log_says_it_once(caplog):
+    """A line a second for as long as an outage lasts buries what happened before it."""
+    caplog.set_level("INFO", "aragora_db.health")
+    db = Database("postgresql://nobody@127.0.0.1:9/none?connect_timeout=2")
+    watch = Watch([DatabaseCheck(db)])
+    for _ in range(3):
+        assert not results(watch)["database"].ok
+        watch._watched["database"]._last_at = 0.0
+    [record] = [each for each in caplog.records if each.name == "aragora_db.health"]
+    assert record.getMessage().startswith("check database: failed (DatabaseUnavailable: ")
+    db.close()
+
+
+@pytest.mark.parametrize("moving", [True, False])
+def test_busy_is_not_dead(dialect, fresh_databases, serve_app, monkeypatch, moving):
+    """Taken out for being busy, an instance gives its load to the others, which follow; dead is another matter."""
+    served = serve_app(fresh_databases.url(dialect), pool_size=1, pool_max_overflow=0, pool_timeout=60)
+    assert served.client.get("/readyz").status_code == 200
+    for check in all_checks(served.db):
+        monkeypatch.setattr(type(check), "timeout", 0.3)
+    stop, busy = threading.Event(), threading.Event()
+
+    def load():
+        while not stop.is_set():
+            with served.db.engine.connect():
+                busy.set()
+                stop.wait(0.05 if moving else None)
+
+    # More than one, so that the connection never is free: QueuePool wakes whoever has waited longest.
+    threads = [threading.Thread(target=load) for _ in range(40 if moving else 1)]
+    for thread in threads:
+        thread.start()
+    busy.wait()
+    try:
+        seen = []
+        for _ in range(3):
+            for watched in _context(served).watch._watched.values():
+                watched._last = None
+            seen.append(served.client.get("/readyz"))
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert {answer.status_code for answer in seen} == ({200} if moving else {503})
+    assert seen[-1].json()["checks"]["db_pool"] is False
+    assert seen[-1].json()["checks"]["degraded_mode"] is False
+
+
+def _context(served):
+    return next(
+        route.endpoint.__self__._context
+        for route in served.client.application.routes
+        if route.path == "/readyz"
+    )
+
+
+def test_a_hung_check_does_not_keep_the_process(tmp_path):
+    """Told to stop, a process whose database hangs must end, not wait for TCP to give up."""
+    script = tmp_path / "hung.py"
+    script.write_text(
+        "import asyncio, threading\n"
+        "from aragora_db.health.checks import Check\n"
+        "from aragora_db.health.watch import Watch\n"
+        "class Hung(Check):\n"
+        "    name, timeout = 'hung', 0.05\n"
+        "    def __init__(self): pass\n"
+        "    def run(self): threading.Event().wait()\n"
+        "print(asyncio.run(Watch([Hung()]).results())['hung'].state)\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "failed\n")

@@ -1,0 +1,181 @@
+"""Leaders: one at a time, another one when it dies, and none that believes it leads for too long."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from aragora_db import Database
+from aragora_db.errors import Fenced, InvalidValue
+from aragora_db.models import FencingToken
+from tests.shared.conftest import LIMIT, eventually
+
+
+def test_alone_we_lead(make):
+    """A laptop would never consolidate."""
+    state = make()
+    with state.leader("job") as leader:
+        assert leader.is_leader
+        assert leader.wait(0)
+        state._transact(leader.guard)
+        assert leader.token == 1
+
+
+def test_one_leads_and_the_next_one_at_once(instances):
+    """A job that must run once would run twice, or for a while not at all after each deployment."""
+    one, two = instances(2)
+    with two.leader("job", ttl=60) as second:
+        with one.leader("other", ttl=60) as other:
+            assert other.wait(LIMIT)
+        assert second.wait(LIMIT)
+        with one.leader("job", ttl=60) as first:
+            assert not first.wait(0.2)
+            assert second.is_leader
+            with pytest.raises(Fenced, match="'job'"):
+                one._transact(first.guard)
+    with one.leader("job", ttl=60) as first:
+        assert first.wait(LIMIT)  # much less than 60 seconds, which a lease that was not given back would take
+        assert first.token == 2
+
+
+def test_a_leader_renews(instances):
+    """Leadership would wander every few seconds, and each time a job is broken off."""
+    one, two = instances(2)
+    with one.leader("job", ttl=0.6) as first:
+        assert first.wait(LIMIT)
+        with two.leader("job", ttl=0.6) as second:
+            assert not second.wait(2)
+        assert first.token == 1
+
+
+def test_redis_away_steps_down_and_comes_back(make, servers):
+    """Cut off from Redis, an instance would lead on beside the one that took over."""
+    server = servers.start()
+    state = make(server.url)
+    with state.leader("job", ttl=1) as leader:
+        assert leader.wait(LIMIT)
+        server.stop()
+        eventually(lambda: not leader.is_leader)
+        assert leader.token is None
+        server.start()
+        eventually(lambda: leader.is_leader)
+        assert leader.token == 2
+
+
+def test_a_lease_that_vanished_is_noticed(instances, redis_server):
+    """After an eviction two would lead until the first one is restarted."""
+    import redis  # noqa: PLC0415 -- next to its use
+
+    one, two = instances(2)
+    client = redis.Redis.from_url(redis_server.url)
+    with one.leader("job", ttl=1.5) as first:
+        assert first.wait(LIMIT)
+        lease = two._lease("leader", "job", 60)
+        eventually(lambda: client.delete(f"{one._namespace}:leader:job") and lease.take())
+        eventually(lambda: not first.is_leader)
+        lease.give_back()
+        assert first.wait(LIMIT)
+    client.close()
+
+
+def test_a_database_that_is_away_leads_nowhere(instances):
+    """A leader without a token could not be told from an old one, and would keep out those who can have one."""
+    one, two = instances(2)
+    calls = []
+
+    def refuse(_):
+        calls.append(1)
+        raise LookupError
+
+    one._transact = refuse
+    with one.leader("job", ttl=1) as leader:
+        eventually(lambda: len(calls) >= 2)
+        assert not leader.is_leader
+        with two.leader("job", ttl=60) as other:
+            assert other.wait(LIMIT)
+
+
+def test_a_forked_child_does_not_lead(make):
+    """A worker process would believe that it leads because its parent does."""
+    with make().leader("job") as leader:
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.write(writer, b"yes" if leader.is_leader else b"no")
+            os._exit(0)
+        os.waitpid(child, 0)
+        os.close(writer)
+        with os.fdopen(reader) as said:
+            assert said.read() == "no"
+
+
+def test_times_out_of_range(make):
+    """A lease of a moment would never be renewed in time."""
+    with pytest.raises(InvalidValue, match="ttl"), make().leader("job", ttl=0.1):
+        pass
+
+
+_LEADER = """
+import json, sys, time
+from aragora_db import Database, Settings
+from aragora_db.shared import SharedState
+redis_url, namespace, database_url = sys.argv[1:]
+database = Database(database_url)
+state = SharedState(Settings.explicit(redis_namespace=namespace), lambda: redis_url, database.transact)
+with state.leader("job", ttl=1.5) as leader:
+    assert leader.wait(60)
+    print("leading", flush=True)
+    sys.stdin.readline()
+    believed = leader.is_leader
+    try:
+        database.transact(leader.guard)
+        said = "written"
+    except Exception as refused:
+        said = type(refused).__name__
+    print(json.dumps([believed, said]), flush=True)
+"""
+
+
+@pytest.fixture
+def other_process(instances, redis_server, fresh_databases, dialect):
+    """A process that leads, and an instance of this process that competes with it."""
+    url = fresh_databases.url(dialect)
+    database = Database(url)
+    [state] = instances(1, database=database)
+    command = [sys.executable, "-c", _LEADER, redis_server.url, state._namespace, url]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "leading\n"
+    yield process, state
+    process.kill()
+    process.communicate()
+    database.close()
+
+
+def test_a_leader_that_is_killed_is_replaced(other_process):
+    """Nothing would be cleaned up any more until somebody notices."""
+    process, state = other_process
+    with state.leader("job", ttl=1.5) as leader:
+        assert not leader.wait(0.2)
+        process.kill()
+        assert leader.wait(LIMIT)
+        assert leader.token == 2
+        state._transact(leader.guard)
+
+
+def test_a_leader_that_was_frozen_steps_down_by_its_own_clock(other_process):
+    """A machine that was paused would go on with a job that another one has begun."""
+    process, state = other_process
+    process.send_signal(signal.SIGSTOP)
+    with state.leader("job", ttl=1.5) as leader:
+        assert leader.wait(LIMIT)
+        state._transact(leader.guard)
+        process.send_signal(signal.SIGCONT)
+        said, _ = process.communicate("go\n", timeout=60)
+    assert json.loads(said) == [False, "Fenced"]
+    token = state._transact(lambda session: session.get(FencingToken, "job").token)
+    assert token == 2
