@@ -146,7 +146,7 @@ class Lookout:
             self._history.add(asked, look.flushed)
         self.latest, self._primary_answers = (asked, look), True
         for replica in self.replicas:
-            replica.compare(look.position, asked)
+            replica.compare(look.flushed, asked)
         self._notify()
 
     def _primary_failed(self, _error: Exception) -> None:

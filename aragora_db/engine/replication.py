@@ -26,8 +26,15 @@ __all__ = [
 # Which cluster, and which run of which server: a copy of a cluster has the same identifier.
 _SERVER = "(SELECT system_identifier FROM pg_control_system())::text, pg_postmaster_start_time()::text"
 
+# Flushed is what standbys are sent, and a commit returns when it is flushed. With `off` it returns before; but what is
+# inserted may stay unflushed for 15 s on a quiet primary (wal_writer flushes whole pages, snapshots for standbys the
+# rest), and no standby could reach it. A transaction that sets it for itself alone is not known here.
+_POSITION_OF_COMMITS = (
+    "CASE WHEN current_setting('synchronous_commit') = 'off' THEN pg_current_wal_insert_lsn() "
+    "ELSE pg_current_wal_flush_lsn() END"
+)
 _PRIMARY = (
-    "SELECT pg_current_wal_insert_lsn()::text, pg_current_wal_flush_lsn()::text, "
+    f"SELECT {_POSITION_OF_COMMITS}::text, pg_current_wal_flush_lsn()::text, "
     "current_setting('wal_block_size')::int, pg_size_bytes(current_setting('wal_segment_size')), "
     f"{_SERVER}"
 )
@@ -58,9 +65,8 @@ class PrimaryLook:
     """Where the primary was.
 
     Attributes:
-        position: behind everything that was committed before the look, also with ``synchronous_commit`` off.
-        flushed: what it had on its disk and could send. What follows may wait there, if nobody commits, until the next
-            snapshot for standbys, 15 s at the most.
+        position: everything that was committed before the look lies before it.
+        flushed: what it had on its disk and could send to standbys.
         server: which one it is.
     """
 
@@ -84,9 +90,12 @@ def look_at_primary(connection: Connection) -> PrimaryLook:
     Raises:
         DatabaseError: it cannot be asked, or it is in recovery itself.
     """
-    inserted, flushed, page, segment, system, started = connection.exec_driver_sql(_PRIMARY).one()
-    position = _end_of_record(parse_position(inserted), page, segment)
-    return PrimaryLook(position, min(position, parse_position(flushed)), Server(system, started))
+    commits, flushed, page, segment, system, started = connection.exec_driver_sql(_PRIMARY).one()
+    return PrimaryLook(
+        _end_of_record(parse_position(commits), page, segment),
+        _end_of_record(parse_position(flushed), page, segment),
+        Server(system, started),
+    )
 
 
 def look_at_replica(connection: Connection) -> ReplicaLook:

@@ -43,6 +43,11 @@ class Server:
     _account: Account | None
     _process: ServerProcess
 
+    @property
+    def running(self) -> bool:
+        """Whether its process is there."""
+        return self._process.process.poll() is None
+
     def url_for(self, dbname: str) -> str:
         """``url`` for another database."""
         return url_of_database(self.url, dbname)
@@ -90,7 +95,7 @@ class Server:
 
     def stop(self) -> None:
         """Stop it, whatever state it is in."""
-        if self._process.process.poll() is None:
+        if self.running:
             self.thaw()
             self._process.stop()
 

@@ -21,12 +21,12 @@ ROLES = Path(__file__).parents[2] / "deploy/postgres/roles.sql"
 def application(fresh_databases, postgres_server) -> Iterator[Database]:
     """A database through a role that owns nothing in it."""
     owner_url = fresh_databases.url("postgresql")
-    role = f"{postgres_server.prefix}app"
+    parameters = psycopg.conninfo.conninfo_to_dict(owner_url)
+    role = f"{parameters['dbname']}_app"  # roles belong to the whole server, which the workers share
     with psycopg.connect(owner_url, autocommit=True) as owner:
         owner.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'test'").format(sql.Identifier(role)))
         psql = [postgres_server.bindir / "psql", owner_url, "-qX", "-v", "ON_ERROR_STOP=1", "-v", f"app={role}"]
         subprocess.run([*psql, "-f", ROLES], check=True)
-        parameters = psycopg.conninfo.conninfo_to_dict(owner_url)
         database = Database(
             f"postgresql://{role}:test@{parameters['host']}:{parameters['port']}/{parameters['dbname']}"
         )

@@ -300,14 +300,32 @@ class Process:
         self.process.wait()
 
 
-def command(*options: str) -> list[str]:
-    """The command line."""
-    return [sys.executable, "-P", "-m", "aragora_db", "serve", *options]
+def _command(*options: str, env_file: str | None = None) -> list[str]:
+    before = ["--env-file", env_file] if env_file else []
+    return [sys.executable, "-P", "-m", "aragora_db", *before, "serve", *options]
 
 
-def environment(**variables: str) -> dict[str, str]:
+def _environment(variables: dict[str, str]) -> dict[str, str]:
     """Nothing of this process's settings, and these."""
     return {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "TMPDIR"}} | variables
+
+
+@pytest.fixture
+def run_serve(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs `aragora-db serve` to its end, which has to come by itself: for wrong use."""
+
+    def run(*options: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            _command(*options),
+            cwd=tmp_path,
+            env=_environment(variables | {"COLUMNS": "300"}),
+            capture_output=True,
+            text=True,
+            timeout=HANG_SECONDS,
+            check=False,
+        )
+
+    return run
 
 
 @pytest.fixture
@@ -315,13 +333,13 @@ def start_serve(tmp_path: Path) -> Iterator[Callable[..., Process]]:
     """Starts `aragora-db serve` on a free port: ``start_serve("--drain-seconds", "1", DATABASE_URL=url)``."""
     with ExitStack() as stack:
 
-        def start(*options: str, **variables: str) -> Process:
+        def start(*options: str, env_file: str | None = None, **variables: str) -> Process:
             log = tmp_path / f"serve{len(list(tmp_path.iterdir()))}.log"
             with log.open("wb") as output:
                 process = subprocess.Popen(
-                    command("--port", "0", *options),
+                    _command("--port", "0", *options, env_file=env_file),
                     cwd=tmp_path,
-                    env=environment(**variables),
+                    env=_environment(variables),
                     stdout=output,
                     stderr=output,
                     start_new_session=True,

@@ -251,10 +251,9 @@ def test_no_answer_is_too_old(servers, make, fresh_databases, dialect):
     run_state_machine_as_test(
         lambda: CacheMachine(world),
         settings=settings(
-            max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=80, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
-    print(world.hits, world.reads)
     assert 0 < world.hits < world.reads  # else nothing was shown
     world.admin.close()
     database.close()
