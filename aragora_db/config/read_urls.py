@@ -31,8 +31,15 @@ def read_urls(settings: Settings, primary: Dsn) -> tuple[Dsn, ...]:
     """
     if settings.read_urls is None:
         return ()
-    pieces = [piece.strip() for piece in settings.read_urls.get_secret_value().split(",")]
-    found = tuple(_one(piece, number) for number, piece in enumerate(filter(None, pieces), start=1))
+    texts = list(filter(None, map(str.strip, settings.read_urls.get_secret_value().split(","))))
+    for number, text in enumerate(texts, start=1):
+        if "://" not in text:
+            raise ConfigurationError(
+                f"part {number} of {_VARIABLE}, which is cut at its commas, has no postgresql:// in front. List "
+                "replicas one by one, postgresql://first:5432,postgresql://second:5432, and not several hosts in one "
+                "URL; a comma inside a password is written %2C"
+            )
+    found = tuple(_one(text, number) for number, text in enumerate(texts, start=1))
     if found and primary.backend != "postgresql":
         raise ConfigurationError(
             f"{_VARIABLE} names {len(found)} replicas, but the database is {primary.masked}, which has none; unset "
@@ -54,12 +61,6 @@ def completed(replica: Dsn, primary: Dsn) -> Dsn:
 
 def _one(text: str, number: int) -> Dsn:
     name = f"URL {number} of {_VARIABLE}"
-    if "://" not in text:
-        raise ConfigurationError(
-            f"{name} has no postgresql:// in front. Replicas are separated by commas and listed one by one: write "
-            "postgresql://first:5432,postgresql://second:5432 and not several hosts in one URL. A comma inside a "
-            "password is written %2C"
-        )
     dsn = parse_dsn(text, variable=name)
     if dsn.backend != "postgresql":
         raise ConfigurationError(f"{name} ({scheme_only(text)}) is no PostgreSQL URL, and only PostgreSQL has replicas")

@@ -127,8 +127,11 @@ class Examination:
         """How long a connection may take to open."""
         return min(_CONNECT_SECONDS, self.settings.connect_timeout)
 
-    def connect(self) -> Connection[Any]:
+    def connect(self, target: Target | None = None) -> Connection[Any]:
         """A connection with the application's own parameters, read-only, closed at the end.
+
+        Args:
+            target: another server than the database.
 
         Raises:
             psycopg.OperationalError: the server did not let us in.
@@ -136,11 +139,11 @@ class Examination:
         """
         import psycopg  # noqa: PLC0415 -- SQLite needs no libpq
 
-        target = self.target
+        target = target or self.target
         if self.settings.pg_iam_auth:
             from aragora_db.config.iam import iam_tokens  # noqa: PLC0415 -- for those who use it
 
-            target = replace(target, dsn=iam_tokens(self.settings.aws_region).sign(self.dsn))
+            target = replace(target, dsn=iam_tokens(self.settings.aws_region).sign(target.dsn))
         arguments: dict[str, Any] = connect_arguments(target) | {"autocommit": False, "prepare_threshold": None}
         connection = psycopg.connect(**arguments)
         self._open.callback(connection.close)

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from shlex import quote
 from typing import Final
 
 from aragora_db.doctor.check import Check, for_file
@@ -37,7 +38,7 @@ NO_DATABASE_FILE = Fault(
     "not-a-database",
     "error",
     "What lies there is no SQLite database.",
-    "mv {file} {file}.not-a-database  # or choose another one with ARAGORA_DATA_DIR or DATABASE_URL",
+    "mv {file} {file}.old  # or choose another one with ARAGORA_DATA_DIR or DATABASE_URL",
 )
 DAMAGED = Fault(
     "damaged-file",
@@ -79,12 +80,14 @@ def _file(examination: Examination) -> Iterator[Finding]:
         if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
             yield ok(f"{path} does not exist yet; the first use makes it")
         else:
-            yield NOT_WRITABLE.found(f"{path} does not exist, and cannot be made in {folder}", folder=folder)
+            yield NOT_WRITABLE.found(
+                f"{path} does not exist, and cannot be made in {folder}", folder=quote(str(folder))
+            )
         return
     if not path.is_file():
-        yield NO_DATABASE_FILE.found(f"{path} is no file", file=path)
+        yield NO_DATABASE_FILE.found(f"{path} is no file", file=quote(str(path)))
     elif not (os.access(path, os.R_OK | os.W_OK) and os.access(path.parent, os.W_OK | os.X_OK)):
-        yield NOT_WRITABLE.found(f"{path}, or its folder, cannot be written", folder=path.parent)
+        yield NOT_WRITABLE.found(f"{path}, or its folder, cannot be written", folder=quote(str(path.parent)))
     else:
         yield ok(f"{path} can be written ({path.stat().st_size / 1e6:.1f} MB)")
 
@@ -95,7 +98,7 @@ def _disk(examination: Examination) -> Iterator[Finding]:
     free = shutil.disk_usage(folder).free
     size = path.stat().st_size if path.exists() else 0
     if free < max(size, _LITTLE):
-        yield DISK_FULL.found(f"{free / 1e6:.0f} MB are free in {folder}", folder=folder)
+        yield DISK_FULL.found(f"{free / 1e6:.0f} MB are free in {folder}", folder=quote(str(folder)))
     kind = _file_system(folder)
     if kind in _NETWORK:
         yield NETWORK_DISK.found(f"{folder} is on a network file system ({kind})")
@@ -134,9 +137,9 @@ def _integrity(examination: Examination) -> Iterator[Finding]:
             yield _broken(error, path)
             return
     if problems != ["ok"]:
-        yield DAMAGED.found(f"{path}: {'; '.join(problems)}", file=path)
+        yield DAMAGED.found(f"{path}: {'; '.join(problems)}", file=quote(str(path)))
     if mode != "wal":
-        yield NOT_WAL.found(f"{path} is in journal mode {mode}", file=path)
+        yield NOT_WAL.found(f"{path} is in journal mode {mode}", file=quote(str(path)))
     elif problems == ["ok"]:
         yield ok("whole, in WAL mode")
 
@@ -145,11 +148,12 @@ def _broken(error: sqlite3.DatabaseError, path: Path) -> Finding:
     code = error.sqlite_errorname
     if code == "SQLITE_INTERRUPT":
         return skipped(
-            f"{path} is too large to be looked through in {_CHECK_SECONDS:g} s", f'sqlite3 {path} "PRAGMA quick_check"'
+            f"{path} is too large to be looked through in {_CHECK_SECONDS:g} s",
+            f'sqlite3 {quote(str(path))} "PRAGMA quick_check"',
         )
     if code == "SQLITE_NOTADB":
-        return NO_DATABASE_FILE.found(f"{path} is no SQLite database", file=path)
-    return DAMAGED.found(f"{path}: {code}", file=path)
+        return NO_DATABASE_FILE.found(f"{path} is no SQLite database", file=quote(str(path)))
+    return DAMAGED.found(f"{path}: {code}", file=quote(str(path)))
 
 
 CHECKS = (

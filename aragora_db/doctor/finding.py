@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
-__all__ = ["Fault", "Finding", "Level", "healthy", "ok", "skipped"]
+__all__ = ["Fault", "Finding", "Level", "healthy", "ok", "quoted", "skipped"]
 
 Level: TypeAlias = Literal["ok", "warn", "error", "skipped"]
+
+
+_PLAIN: Final = re.compile(r"[a-z_][a-z0-9_]*")
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,11 @@ def ok(says: str) -> Finding:
 def skipped(reason: str, mend: str = "") -> Finding:
     """The check does not apply, or could not be tried; the command that a person can try instead."""
     return Finding("skipped", "", reason, mend)
+
+
+def quoted(name: str) -> str:
+    """A name as SQL takes it, quoted where it has to be."""
+    return name if _PLAIN.fullmatch(name) else '"' + name.replace('"', '""') + '"'
 
 
 def healthy(findings: list[Finding]) -> bool:

@@ -46,6 +46,10 @@ DIFFERENT_DEBATES = Fault(
 )
 
 
+# An instance is inside; a proxy of the environment is for what is outside.
+_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
 @dataclass(frozen=True)
 class _Answer:
     status: int
@@ -63,7 +67,7 @@ def _get(url: str) -> _Answer | str:
         return "it is no http:// or https:// address"
     request = urllib.request.Request(url, headers={"Accept": "application/json"})  # noqa: S310 -- looked at above
     try:
-        with urllib.request.urlopen(request, timeout=_SECONDS) as response:  # noqa: S310 -- as above
+        with _opener.open(request, timeout=_SECONDS) as response:
             return _Answer(response.status, _document(response.read(_LONGEST)))
     except urllib.error.HTTPError as error:
         with error:

@@ -11,7 +11,7 @@ from aragora_db.doctor import tls, wire
 from aragora_db.doctor.address import Address, connect
 from aragora_db.doctor.check import Check, for_server
 from aragora_db.doctor.examination import Examination
-from aragora_db.doctor.finding import Fault, Finding, ok
+from aragora_db.doctor.finding import Fault, Finding, ok, quoted
 from aragora_db.errors import AragoraDBError
 
 if TYPE_CHECKING:
@@ -113,31 +113,54 @@ def _login(examination: Examination) -> Iterator[Finding]:
 
 
 def _why(examination: Examination, error: Error) -> Finding:
-    """Ask the server once more, for its SQLSTATE. libpq only keeps a text, in whatever language the server speaks."""
-    pgconn: Any = error.pgconn
+    """Ask again for the SQLSTATE. libpq only keeps a text, in whatever language the server speaks."""
     parameters = examination.parameters
-    user, database = (_text(pgconn, name) or parameters.get(name, "") for name in ("user", "db"))
-    database = database or user
-    password = _text(pgconn, "password") or parameters.get("password")  # from a password file, too
-    address = examination.fact("open_ports")[0]
-    values = {"user": user, "database": database, "host": address.host or address.path, "port": address.port}
-    startup = {"user": user, "database": database}
-    options = {"options": parameters["options"]} if parameters.get("options") else {}
-    answer = _ask(examination, address, startup | options, password)
+    user, database, password = (_text(error.pgconn, name) for name in ("user", "db", "password"))
+    startup = {"user": user or parameters.get("user", ""), "database": database or parameters.get("dbname", "")}
+    password = password or parameters.get("password", "")  # libpq's may come from a password file
+    for address in examination.fact("open_ports"):
+        finding = _ask(examination, address, startup, password)
+        if finding is not None:
+            return finding
+    wishes = [f"{name}={parameters[name]}" for name in _WISHES if parameters.get(name) not in _NO_WISH]
+    return LOGIN_REFUSED.found(
+        "the server lets us in when it is asked plainly, and libpq was not content with it"
+        + (f": {', '.join(wishes)}" if wishes else "")
+    )
+
+
+# What a connection may be told to insist on.
+_WISHES = ("target_session_attrs", "require_auth", "channel_binding", "requirepeer")
+_NO_WISH = {None, "", "any", "prefer", "disable"}
+
+
+def _ask(examination: Examination, address: Address, startup: Mapping[str, str], password: str) -> Finding | None:
+    """Why this address refuses, or None when it does not."""
+    options = {"options": examination.parameters["options"]} if examination.parameters.get("options") else {}
+    answer = _log_in(examination, address, {**startup, **options}, password)
     if options and answer.sqlstate and not answer.authenticated:
         # PgBouncer refuses `options` with 08P01, before it looks at anything else.
-        plainly = _ask(examination, address, startup, password)
-        if plainly.sqlstate == "":
+        answer = _log_in(examination, address, startup, password)
+        if answer.sqlstate == "":
             return POOLER_NOT_RECOGNISED.found(
                 f"{address} refuses the startup parameter `options` and lets us in without it, as PgBouncer does"
             )
-        answer = plainly
+    user, database = startup["user"], startup["database"] or startup["user"]
+    values = {
+        "user": quoted(user),
+        "database": quoted(database),
+        "host": address.host or address.number or address.path,
+        "port": address.port,
+    }
     if answer.asked_for_password and not password:
         return NO_PASSWORD.found(f"{address} asks for the password of {user}, and none is configured", **values)
+    if answer.sqlstate == "":
+        return None
     fault = _BY_SQLSTATE.get(answer.sqlstate or "", LOGIN_REFUSED)
-    if fault is LOGIN_REFUSED:
-        return fault.found(f"{address} refused: SQLSTATE {answer.sqlstate or 'unknown'}")
-    return fault.found(_SAYS[fault.name].format(address=address, sqlstate=answer.sqlstate, **values), **values)
+    says = _SAYS[fault.name].format(
+        address=address, sqlstate=answer.sqlstate or "unknown", user=user, database=database
+    )
+    return fault.found(says, **values)
 
 
 _SAYS = {
@@ -147,6 +170,7 @@ _SAYS = {
     "refused-by-pg-hba": "{address} does not let {user} into {database} from here, whatever the password",
     "too-many-connections": "{address} has no connection left for {user}",
     "server-not-ready": "{address} is starting or stopping (SQLSTATE {sqlstate})",
+    "login-refused": "{address} refused (SQLSTATE {sqlstate})",
 }
 
 
@@ -155,7 +179,7 @@ def _text(pgconn: Any, name: str) -> str:
     return value.decode() if value else ""
 
 
-def _ask(examination: Examination, address: Address, startup: Mapping[str, str], password: str | None) -> wire.Answer:
+def _log_in(examination: Examination, address: Address, startup: Mapping[str, str], password: str) -> wire.Answer:
     encrypted = examination.fact("offers_tls").get(address) and examination.parameters.get("sslmode") != "disable"
     try:
         opened = (
@@ -164,7 +188,7 @@ def _ask(examination: Examination, address: Address, startup: Mapping[str, str],
             else connect(address, examination.seconds)
         )
         with closing(opened) as connection:
-            return wire.log_in(connection, startup, password)
+            return wire.log_in(connection, startup, password or None)
     except (OSError, ssl.SSLError, KeyError, ValueError):
         return wire.Answer(None)
 

@@ -52,7 +52,7 @@ NO_TLS = Fault(
 NOT_ENCRYPTED = Fault(
     "not-encrypted",
     "warn",
-    "Passwords hashes and rows cross the network in the clear.",
+    "Password hashes and rows cross the network in the clear.",
     "set sslmode=require, or better sslmode=verify-full with sslrootcert=/path/to/ca.pem, in the DSN",
 )
 UNTRUSTED = Fault(

@@ -13,15 +13,12 @@ from aragora_db.doctor.table import checks
 __all__ = ["diagnose"]
 
 
-def diagnose(
-    load: Callable[[], Settings], *, urls: Sequence[str] = (), seen: Callable[[Finding], None] | None = None
-) -> list[Finding]:
+def diagnose(load: Callable[[], Settings], *, urls: Sequence[str] = ()) -> list[Finding]:
     """Look at everything, and change nothing.
 
     Args:
         load: reads the settings; one that raises `ConfigurationError` is the first finding.
         urls: where running instances answer HTTP, such as ``http://10.0.0.7:8080``.
-        seen: told each finding at once.
 
     Returns:
         The findings, in the order of the table. Never raises for what it finds.
@@ -35,7 +32,4 @@ def diagnose(
             if blocked or any(finding.level == "error" for finding in findings):
                 unsettled.add(check.name)
             found += findings
-            if seen is not None:
-                for finding in findings:
-                    seen(finding)
     return found

@@ -10,7 +10,7 @@ from aragora_db.config import PoolerMode, detect_pooler
 from aragora_db.config.budget import connection_budget
 from aragora_db.doctor.check import Check, for_server
 from aragora_db.doctor.examination import Examination
-from aragora_db.doctor.finding import Fault, Finding, ok
+from aragora_db.doctor.finding import Fault, Finding, ok, quoted
 from aragora_db.doctor.login import POOLER_NOT_RECOGNISED
 
 __all__ = ["CHECKS", "MINIMUM", "NEWEST", "judge_clock", "judge_version"]
@@ -29,7 +29,7 @@ _MIGRATIONS_OWN: Final = frozenset({"aragora_schema_version", "schema_history"})
 OLD_SERVER = Fault(
     "old-server",
     "error",
-    f"PostgreSQL before {MINIMUM} lacks what the schema uses, and gets no more security fixes from before long.",
+    f"Nothing here was tried on a PostgreSQL before {MINIMUM}.",
     "upgrade the server (RDS: aws rds modify-db-instance --engine-version 16 --allow-major-version-upgrade ...)",
 )
 UNTESTED_SERVER = Fault(
@@ -42,7 +42,7 @@ WRONG_ENCODING = Fault(
     "wrong-encoding",
     "error",
     "The database cannot hold every character; the first row with another one would be refused.",
-    "CREATE DATABASE {database}_utf8 ENCODING 'UTF8' TEMPLATE template0; then move there: pg_dump | psql",
+    "CREATE DATABASE {new} ENCODING 'UTF8' TEMPLATE template0  -- then move there: pg_dump | psql",
 )
 SUPERUSER = Fault(
     "superuser",
@@ -162,7 +162,9 @@ def _encoding(examination: Examination) -> Iterator[Finding]:
     encoding = examination.value("SHOW server_encoding")
     if encoding != "UTF8":
         database = examination.connection.info.dbname
-        yield WRONG_ENCODING.found(f"the encoding of {database} is {encoding}, and must be UTF8", database=database)
+        yield WRONG_ENCODING.found(
+            f"the encoding of {database} is {encoding}, and must be UTF8", new=quoted(f"{database}_utf8")
+        )
     else:
         yield ok("UTF8")
 

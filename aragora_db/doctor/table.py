@@ -14,6 +14,7 @@ from aragora_db.doctor import (
     queries,
     reach,
     redis_server,
+    replicas,
     schema,
     server,
 )
@@ -25,6 +26,7 @@ GROUPS: Final[dict[str, tuple[Check, ...]]] = {
     "Settings": configuration.CHECKS,
     "The way to the server": (*reach.CHECKS, *login.CHECKS),
     "The server": server.CHECKS,
+    "Replicas": replicas.CHECKS,
     "The SQLite file": file.CHECKS,
     "The schema": schema.CHECKS,
     "Slow queries": queries.CHECKS,

@@ -339,7 +339,7 @@ def start_redis() -> Iterator[Callable[..., int]]:
     with ExitStack() as stack:
         stack.callback(remove_workspace, workspace)
 
-        def start(files: dict[str, bytes] | None = None, *lines: str, tls: bool = False) -> int:
+        def start(files: dict[str, bytes] | None = None, *lines: str, tls: bool = False, sentinel: bool = False) -> int:
             folder = server_folder(workspace, f"redis{secrets.token_hex(3)}", account)
             port = free_port()
             for name, content in (files or {}).items():
@@ -347,14 +347,22 @@ def start_redis() -> Iterator[Callable[..., int]]:
                 (folder / name).chmod(0o600)
                 give(folder / name, account)
             ports = f"port 0\ntls-port {port}" if tls else f"port {port}"
-            config = "\n".join([ports, "bind 127.0.0.1", f'dir "{folder}"', 'save ""', "daemonize no", *lines])
+            own = [] if sentinel else ['save ""']
+            config = "\n".join([ports, "bind 127.0.0.1", f'dir "{folder}"', "daemonize no", *own, *lines])
             (folder / "redis.conf").write_text(config + "\n")
             (folder / "redis.conf").chmod(0o600)
             give(folder / "redis.conf", account)
-            process = launch([binary.path, folder / "redis.conf"], folder, account)
+            process = launch(
+                [binary.path, folder / "redis.conf", *(["--sentinel"] if sentinel else [])], folder, account
+            )
             server = ServerProcess("Redis", process, log_path(folder))
             stack.callback(server.stop)
-            server.wait_until(lambda: "Ready to accept connections" in server.log.read_text(errors="replace"))
+            server.wait_until(
+                lambda: (
+                    ("Sentinel ID is" if sentinel else "Ready to accept connections")
+                    in server.log.read_text(errors="replace")
+                )
+            )
             return port
 
         yield start

@@ -59,6 +59,9 @@ def test_another_journal_mode(tmp_path, examine):
     found = examine(data_dir=tmp_path)["journal-not-wal"]
     assert found.level == "warn"
     assert found.mend == f'sqlite3 {tmp_path / "aragora.db"} "PRAGMA journal_mode = WAL"'
+    with closing(sqlite3.connect(tmp_path / "aragora.db")) as connection:
+        connection.execute(found.mend.split('"')[1])
+    assert "journal-not-wal" not in examine(data_dir=tmp_path)
 
 
 def test_the_file_system_is_told_by_the_longest_mount_point():

@@ -49,7 +49,9 @@ def test_a_wrong_database(healthy_url, examine):
     report = examine(database_url=healthy_url.rsplit("/", 1)[0] + "/nowhere")
     assert report.errors == ["wrong-database"]
     assert "has no database nowhere" in report["wrong-database"].says
-    assert "CREATE DATABASE nowhere" in report["wrong-database"].mend
+    assert "CREATE DATABASE nowhere OWNER" in report["wrong-database"].mend
+    odd = examine(database_url=healthy_url.rsplit("/", 1)[0] + "/no%22where")
+    assert 'CREATE DATABASE "no""where" OWNER' in odd["wrong-database"].mend
 
 
 def test_no_right_to_connect(healthy_url, admin, examine):
@@ -58,7 +60,10 @@ def test_no_right_to_connect(healthy_url, admin, examine):
     admin().execute(sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(sql.Identifier(name)))
     report = examine(database_url=healthy_url)
     assert report.errors == ["no-connect-right"]
-    assert f"GRANT CONNECT ON DATABASE {name}" in report["no-connect-right"].mend
+    mend = report["no-connect-right"].mend
+    assert mend.startswith(f"as its owner: GRANT CONNECT ON DATABASE {name}")
+    admin().execute(mend.removeprefix("as its owner: "))
+    assert examine(database_url=healthy_url).errors == []
 
 
 def test_too_many_connections(healthy_url, admin, examine):
@@ -135,3 +140,20 @@ def test_a_pooler_that_refuses_our_options(fresh_databases, pgbouncer, examine):
     mended = examine(database_url=url, pooler="transaction")
     assert mended.errors == []
     assert mended["pooler"].says == "a transaction pooler, and treated as one"
+
+
+def test_a_wish_that_the_server_does_not_meet(healthy_url, examine):
+    """The DSN wants a standby and finds a primary: nothing is wrong with role, password or network."""
+    report = examine(database_url=f"{healthy_url}?target_session_attrs=standby")
+    assert report.errors == ["login-refused"]
+    assert report["login-refused"].says.endswith("target_session_attrs=standby")
+
+
+def test_through_a_unix_socket(postgres_server, fresh_databases, examine):
+    """On one machine there is no name, no port and no TLS to be wrong."""
+    if postgres_server.socket_url is None:
+        pytest.skip("the server was given by URL")
+    name = urlsplit(fresh_databases.url("postgresql")).path
+    report = examine(database_url=postgres_server.socket_url.replace("/postgres?", f"{name}?"))
+    assert report.errors == []
+    assert "unix socket" in report["tls"].says

@@ -90,7 +90,9 @@ def test_a_redis_that_would_refuse_writes(of, start_redis):
     port = start_redis({}, "maxmemory 5mb", "maxmemory-policy noeviction")
     report = of(f"redis://127.0.0.1:{port}")
     assert report["redis-noeviction"].level == "warn"
-    assert report["redis-noeviction"].mend.startswith("CONFIG SET maxmemory-policy allkeys-lru")
+    with closing(redis.Redis(port=port)) as client:
+        client.execute_command(*report["redis-noeviction"].mend.partition("  #")[0].split())
+    assert of(f"redis://127.0.0.1:{port}")["redis-memory"].level == "ok"
 
 
 def test_a_replica(of, start_redis):
@@ -105,6 +107,34 @@ def test_an_old_redis(redis_server):
         version = client.info()["redis_version"]
     assert judge_version(version).level == "ok"
     assert judge_version(version, minimum=int(version.partition(".")[0]) + 1).name == "redis-old"
+
+
+# -- Sentinel and Cluster ---------------------------------------------------------------------------------------------
+
+
+def test_sentinel(examine, start_redis, tmp_path):
+    """The Sentinels are what has to be reached first; what they call the primary comes after."""
+    primary = start_redis()
+    watched = f"sentinel monitor mymaster 127.0.0.1 {primary} 1"
+    sentinel = start_redis({}, watched, sentinel=True)
+    values = {"data_dir": tmp_path / "none", "redis_sentinel_hosts": f"127.0.0.1:{sentinel}"}
+    report = examine(**values)
+    assert report.errors == []
+    assert report["redis-settings"].says == f"sentinel: 127.0.0.1:{sentinel}"
+    assert report["redis-memory"].level == "ok"
+    assert examine(**values, redis_sentinel_master="other").errors == ["redis-refused"]
+    assert examine(data_dir=tmp_path, redis_sentinel_hosts=f"127.0.0.1:{free_port()}").errors == ["redis-closed-port"]
+
+
+def test_cluster(examine, start_redis, tmp_path, eventually):
+    """Every node is looked at, not only the one that the cluster was found by."""
+    port = start_redis({}, "cluster-enabled yes", f"cluster-port {free_port()}")
+    with closing(redis.Redis(port=port)) as client:
+        client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+        eventually(lambda: b"cluster_state:ok" in client.execute_command("CLUSTER", "INFO"), "the cluster is up")
+    report = examine(data_dir=tmp_path / "none", redis_cluster_nodes=f"127.0.0.1:{port}")
+    assert report.errors == []
+    assert report["redis-memory"].level == "ok"
 
 
 # -- TLS --------------------------------------------------------------------------------------------------------------

@@ -10,7 +10,6 @@ import pytest
 
 from aragora_db.cli import main
 from aragora_db.config import Settings
-from aragora_db.doctor import diagnose
 from aragora_db.doctor.check import Check, carry_out
 from aragora_db.doctor.examination import Examination
 from aragora_db.doctor.finding import Fault
@@ -105,13 +104,6 @@ def test_the_guide_shows_the_table():
     """A finding that the guide does not name sends its reader to the source."""
     page = (Path(__file__).parents[2] / "docs/guide/doctor.md").read_text()
     assert page.endswith(guide() + "\n"), "docs/guide/doctor.md has to end with the table of aragora_db/doctor/table.py"
-
-
-def test_findings_are_told_at_once(fresh_databases):
-    """Whoever waits sees that something happens."""
-    told = []
-    settings = Settings.explicit(database_url=fresh_databases.url("sqlite"))
-    assert diagnose(lambda: settings, seen=told.append) == told
 
 
 def test_the_program_has_the_command(monkeypatch, fresh_databases, capsys):

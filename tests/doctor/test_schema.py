@@ -39,6 +39,9 @@ def test_pending_migrations(dialect, fresh_databases, examine):
     assert report.errors == ["pending-migrations"]
     assert f"{len(scripts.chain()) - 4} revisions are pending after {stop}" in report["pending-migrations"].says
     assert report["pending-migrations"].mend == "aragora-db migrate"
+    with closing(Database(url)) as database:
+        database.migrate()
+    assert examine(database_url=url).errors == []
 
 
 def test_drift(dialect, fresh_databases, statements, examine):

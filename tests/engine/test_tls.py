@@ -81,7 +81,6 @@ def root(encrypted, tmp_path) -> Path:
 @pytest.fixture
 def tls_of(server_case, open_database):
     """Connects with a URL and tells the connection's TLS version, empty when it is not encrypted."""
-
     statement = text("SELECT coalesce(version, '') FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
 
     def connect(url: str | None, **settings: object) -> str:

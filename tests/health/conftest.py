@@ -114,8 +114,9 @@ def serve_app() -> Iterator[Callable[..., Served]]:
     """Makes the application over a database of its own: ``serve_app(url, health_token="x")``."""
     with ExitStack() as stack:
 
-        def make(url: str, **settings: Any) -> Served:
-            db = Database(Settings.explicit(database_url=url, **settings))
+        def make(url: str | None, secrets: Any = None, **settings: Any) -> Served:
+            where = {} if url is None else {"database_url": url}
+            db = Database(Settings.explicit(**where, **settings), secrets=secrets)
             stack.callback(db.close)
             drain = Drain()
             return Served(db, drain, Client(app(db, drain=drain)))

@@ -8,6 +8,7 @@ import threading
 import time
 
 import httpx
+import psycopg
 import pytest
 
 from aragora_db.database import Database
@@ -118,9 +119,12 @@ def test_a_request_under_way_is_finished(fresh_databases, start_serve, eventuall
             target=lambda: answers.append(httpx.post(f"{serve.url}/api/v1/debates", json={"task": "slow"}, timeout=60))
         )
         waiting.start()
-        with blocker.engine.connect() as observer:
-            waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'INSERT%%'"
-            eventually("the request to wait", lambda: observer.exec_driver_sql(waits).scalar())
+        with psycopg.connect(url, autocommit=True) as observer:
+            waits = (
+                "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' "
+                "AND query LIKE '%INSERT INTO debates%'"
+            )
+            eventually("the request to wait", lambda: observer.execute(waits).fetchone())
         serve.process.send_signal(signal.SIGTERM)
         eventually("no new connections", lambda: not _connects(serve))
         assert serve.process.poll() is None

@@ -37,17 +37,16 @@ class Cluster:
     binaries: PostgresBinaries
     primary: Server
     replicas: list[Server]
-    _numbers: Any = field(default_factory=itertools.count)
+    numbers: Any = field(default_factory=itertools.count)
 
     def another_replica(self) -> Server:
         """A replica of the test's own, which the test stops."""
-        return start_standby(
-            self.primary, self.binaries, self.workspace, self.account, name=f"standby-{next(self._numbers)}"
-        )
+        name = f"standby-{next(self.numbers)}"
+        return start_standby(self.primary, self.binaries, self.workspace, self.account, name)
 
     def new_database(self) -> str:
         """The name of a new database with our tables."""
-        name = f"test_{next(self._numbers)}"
+        name = f"test_{next(self.numbers)}"
         create_database(self.primary.url, name, TEMPLATE)
         return name
 
@@ -59,10 +58,30 @@ class Cluster:
                 server.restart()
         for server in self.replicas:
             self.ask(server.url, "SELECT pg_wal_replay_resume()")
-        self.eventually(lambda: all(self._follows(server) for server in self.replicas), "all replicas follow")
+        self.eventually(lambda: all(self.follows(server) for server in self.replicas), "all replicas follow")
+
+    def follows(self, server: Server) -> bool:
+        """Whether a replica has all that the primary has."""
+        there = self.ask(self.primary.url, "SELECT pg_current_wal_flush_lsn()")
+        return bool(self.ask(server.url, "SELECT pg_last_wal_replay_lsn() >= %s", there))
 
     @staticmethod
-    class ReplicatedDatabase(EngineDatabase):
+    def ask(url: str, statement: str, *values: Any) -> Any:
+        """The first column of the first row, over a connection of its own."""
+        with psycopg.connect(url, autocommit=True) as connection:
+            row = connection.execute(statement, values).fetchone()
+            return row[0] if row is not None else None
+
+    @staticmethod
+    def eventually(condition: Callable[[], object], what: str) -> None:
+        """Poll until a condition holds, with a bound that only a hang reaches."""
+        deadline = time.monotonic() + HANG_SECONDS
+        while not condition():
+            assert time.monotonic() < deadline, f"gave up waiting until {what}"
+            time.sleep(0.02)
+
+
+class ReplicatedDatabase(EngineDatabase):
     """A `Database` that tells where its read-only units of work run."""
 
     def __init__(self, settings: Settings, case: EngineCase) -> None:
@@ -145,8 +164,7 @@ def open_database(cluster: Cluster) -> Iterator[Callable[..., ReplicatedDatabase
             servers = cluster.replicas if replicas is None else replicas
             url = url or cluster.primary.url_for(cluster.new_database())
             read_urls = ",".join(urls or [f"postgresql://127.0.0.1:{server.port}" for server in servers])
-            made = Settings.explicit(database_url=url, read_urls=read_urls, **settings)
-            database = ReplicatedDatabase(made, case)
+            database = ReplicatedDatabase(Settings.explicit(database_url=url, read_urls=read_urls, **settings), case)
             stack.callback(database.end)
             database.ensure_ready()
             if ready:

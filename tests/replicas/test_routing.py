@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from aragora_db import Database
 from aragora_db.errors import ReadOnlyViolation, UsageError
-from aragora_db.models import AgentRating
+from aragora_db.models import EloRating
 from aragora_db.testing.engines import EngineCase
 
 
@@ -39,9 +39,9 @@ def test_a_replica_refuses_writes(open_database, server_case: EngineCase):
     """A write in a read-only session would get another error than on the primary, or none."""
     database = open_database(server_case)
     with pytest.raises(ReadOnlyViolation, match="Open the session without read_only=True"):
-        database.read("DELETE FROM agent_ratings RETURNING 1")
+        database.read("DELETE FROM elo_ratings RETURNING 1")
     with pytest.raises(ReadOnlyViolation, match="holds 1 changed objects"):
-        database.run(lambda session: session.add(AgentRating(agent_name="a")) or session.flush(), read_only=True)
+        database.run(lambda session: session.add(EloRating(agent_name="a")) or session.flush(), read_only=True)
     assert database.serving() == [True, True]
 
 

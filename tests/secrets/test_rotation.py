@@ -296,7 +296,7 @@ def test_database_first_under_load(target, settings, role, put, secret_name, aws
 @pytest.mark.slow
 @pytest.mark.usefixtures("target")
 def test_how_long_transact_waits(settings, role, put, secret_name, aws, eventually):
-    """AWS's rotation function takes seconds between its two steps; docs/guide/secrets.md promises seven of them."""
+    """AWS's rotation function takes seconds between its two steps; docs/guide/secrets.md promises five of them."""
     database = Database(settings)
     database.ensure_ready()
     database.close()
@@ -311,7 +311,7 @@ def test_how_long_transact_waits(settings, role, put, secret_name, aws, eventual
     with ExitStack() as stack:
         stack.callback(database.close)
         _run(stack, load, [work])
-        eventually(lambda: len(aws.asked) >= asked + 7, "seven looks, a second apart, at a secret that is behind")
+        eventually(lambda: len(aws.asked) >= asked + 6, "six looks, a second apart, at a secret that is behind")
         put(secret_name, {"DATABASE_URL": role.dsn("second")})
     assert (load.done, load.failed) == (1, [])
 

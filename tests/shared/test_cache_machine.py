@@ -16,7 +16,6 @@ from aragora_db import Database
 from aragora_db.models import EloRating
 
 COUNT = 3
-TTL = 0.2
 TOPIC, KEY = "leaderboard", "ada"
 
 INSTANCES = st.integers(0, COUNT - 1)
@@ -25,19 +24,19 @@ INSTANCES = st.integers(0, COUNT - 1)
 class Reader:
     """A reader in a thread, that stops before and after it reads the database until it is told to go on."""
 
-    def __init__(self, cache, read):
+    def __init__(self, cache, world):
         self._cache = cache
-        self._read = read
+        self._world = world
         self._arrived = Queue()
         self._go = threading.Semaphore(0)
         threading.Thread(target=self._run, daemon=True).start()
 
     def _run(self):
-        self._arrived.put(("done", self._cache.get_or_load(TOPIC, KEY, self._load, ttl=TTL)))
+        self._arrived.put(("done", self._cache.get_or_load(TOPIC, KEY, self._load, ttl=self._world.ttl)))
 
     def _load(self):
         self._stop()
-        value = self._read()
+        value = self._world.read()
         self._stop()
         return value
 
@@ -141,7 +140,7 @@ class CacheMachine(RuleBasedStateMachine):
             return
         at_least, began = max(self.known, self.own[number]), self.now()
         self.world.reads += 1
-        reader = Reader(self.states[number].cache, self.world.read)
+        reader = Reader(self.states[number].cache, self.world)
         value = reader.arrives()
         self.listen()
         if value is None:
@@ -174,40 +173,29 @@ class CacheMachine(RuleBasedStateMachine):
     def judge(self, value, at_least, began):
         assert value >= at_least, f"{value} was returned after {at_least} had been made known"
         if value in self.overwritten:
-            assert self.overwritten[value] >= began - TTL * 1000 - 2, "older than the time to live"
+            assert self.overwritten[value] >= began - self.world.ttl * 1000 - 2, "older than the time to live"
 
-    @rule(place=st.integers(0, 10))
-    def vanish(self, place):
-        """Redis evicts a key."""
-        keys = sorted(self.world.admin.keys(f"{self.namespace}:*"))
-        if keys:
-            self.world.admin.delete(keys[place % len(keys)])
-
-    @rule()
-    def flush(self):
-        """Redis loses everything."""
-        self.world.admin.flushall()
-
-    @rule()
-    def time_passes(self):
-        """Longer than the time to live, by Redis's clock."""
-        until = self.now() + TTL * 1000
-        while self.now() < until:
-            pass
-
-    @rule(number=INSTANCES)
-    def lose_the_network(self, number):
-        """An instance cannot reach Redis any more."""
-        self.cut[number] = True
-        self.world.admin.execute_command("ACL", "SETUSER", f"user{number}", "off")
-        self.world.admin.execute_command("CLIENT", "KILL", "USER", f"user{number}")
-
-    @rule(number=INSTANCES)
-    def find_the_network(self, number):
-        """It can again, and its breaker lets it try."""
-        self.cut[number] = False
-        self.clock += 60
-        self.world.admin.execute_command("ACL", "SETUSER", f"user{number}", "on")
+    @rule(what=st.sampled_from(["evict", "flush", "cut", "mend", "wait"]), number=INSTANCES, place=st.integers(0, 10))
+    def mishap(self, what, number, place):
+        """Something happens to Redis, or to an instance's way to it."""
+        user = f"user{number}"
+        if what == "evict":
+            keys = sorted(self.world.admin.keys(f"{self.namespace}:*"))
+            self.world.admin.delete(keys[place % len(keys)], "none") if keys else None
+        elif what == "flush":
+            self.world.admin.flushall()
+        elif what == "cut":
+            self.cut[number] = True
+            self.world.admin.execute_command("ACL", "SETUSER", user, "off")
+            self.world.admin.execute_command("CLIENT", "KILL", "USER", user)
+        elif what == "mend":
+            self.cut[number] = False
+            self.clock += 60  # its breaker lets it try
+            self.world.admin.execute_command("ACL", "SETUSER", user, "on")
+        elif self.world.ttl < 1:
+            until = self.now() + self.world.ttl * 1000
+            while self.now() < until:
+                pass
 
     def teardown(self):
         """Let the readers end."""
@@ -221,9 +209,10 @@ class CacheMachine(RuleBasedStateMachine):
 class World:
     """What the machine acts on: one row, and one Redis."""
 
-    def __init__(self, database, server, make):
+    def __init__(self, database, server, make, ttl):
         self._database = database
         self._make = make
+        self.ttl = ttl
         self.admin = server.client()
         self.port = server.port
         self.hits = self.reads = 0
@@ -244,14 +233,15 @@ class World:
 
 
 @pytest.mark.slow
-def test_no_answer_is_too_old(servers, make, fresh_databases, dialect):
-    """A leaderboard that misses a match that was recorded, for longer than the time to live, or at once."""
+@pytest.mark.parametrize(("ttl", "examples"), [(3600.0, 150), (0.1, 30)], ids=["versions", "age"])
+def test_no_answer_is_too_old(servers, make, fresh_databases, dialect, ttl, examples):
+    """A leaderboard would miss a match that was recorded: at once, or for longer than the time to live."""
     database = Database(fresh_databases.url(dialect))
-    world = World(database, servers.start(), make)
+    world = World(database, servers.start(), make, ttl)
     run_state_machine_as_test(
         lambda: CacheMachine(world),
         settings=settings(
-            max_examples=80, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=examples, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
     assert 0 < world.hits < world.reads  # else nothing was shown

@@ -21,7 +21,10 @@ from tests.shared.conftest import LIMIT, eventually
 BOTH = pytest.mark.parametrize("configured", [True, False], ids=["redis", "alone"])
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text(st.characters(codec="utf-8", exclude_characters="\x00")),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.text(st.characters(codec="utf-8", exclude_characters="\x00")),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.just("a") | st.just("ü"), inner, max_size=3),
     max_leaves=5,
 )

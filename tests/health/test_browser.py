@@ -1,0 +1,211 @@
+"""The status page in a real Chromium, from a real `aragora-db serve` over PostgreSQL and Redis."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+
+from aragora_db.database import Database
+from aragora_db.models.base import utcnow
+from aragora_db.stores import EloStore
+from aragora_db.testing.plugin import missing
+
+pytestmark = pytest.mark.slow
+
+SCREENSHOT = "ARAGORA_TEST_SCREENSHOT"
+"""A true value writes docs/images/status-page.png anew."""
+
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--hide-scrollbars",
+)
+# How strong they are; what they win follows from it.
+AGENTS = {
+    "claude-critic": 0.92,
+    "gpt-architect": 0.85,
+    "gemini-analyst": 0.8,
+    "deepseek-prover": 0.74,
+    "mistral-skeptic": 0.66,
+    "llama-pragmatist": 0.6,
+    "qwen-historian": 0.52,
+    "grok-contrarian": 0.44,
+    "command-mediator": 0.36,
+    "phi-minimalist": 0.28,
+}
+EVIL = "<script>document.title = 'taken over'</script>"
+
+
+@pytest.fixture
+def chromium(tmp_path):
+    """Makes a browser with a profile of its own."""
+    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if program is None or driver is None:
+        missing("no chromium or no chromedriver here; see docs/guide/testing.md")
+    browsers = []
+
+    def start(width=1200, height=900, *, javascript=True):
+        options = webdriver.ChromeOptions()
+        options.binary_location = program
+        for flag in (*FLAGS, f"--user-data-dir={tmp_path}/profile{len(browsers)}"):
+            options.add_argument(flag)
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+        if not javascript:
+            options.add_experimental_option("prefs", {"profile.managed_default_content_settings.javascript": 2})
+        browser = webdriver.Chrome(options=options, service=Service(driver))
+        browsers.append(browser)
+        resize(browser, width, height)
+        return browser
+
+    yield start
+    for browser in browsers:
+        browser.quit()
+
+
+def resize(browser, width, height):
+    """The size of the page, not of a window, which Chromium does not let be narrow."""
+    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+
+
+@pytest.fixture
+def database(fresh_databases):
+    """A database in which 240 matches were played in two weeks."""
+    database = Database(fresh_databases.url("postgresql"))
+    database.transact(_play)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def instance(database, own_redis, start_serve, eventually):
+    """What serves it."""
+    url = database.settings.database_url.get_secret_value()
+    serve = start_serve(DATABASE_URL=url, ARAGORA_REDIS_URL=own_redis.url)
+    eventually("readiness", lambda: serve.client.get("/readyz").json()["checks"]["degraded_mode"])
+    for _ in range(30):
+        serve.client.get("/api/v1/debates")
+    return serve
+
+
+def _play(session):
+    store, chance, begin = EloStore(session), random.Random(7), utcnow() - timedelta(days=14)
+    for number in range(240):
+        who = chance.sample(sorted(AGENTS), 3)
+        scores = {name: max(0.0, round(AGENTS[name] + chance.gauss(0, 0.25), 3)) for name in who}
+        at = begin + timedelta(days=14) * (number + chance.random()) / 240
+        store.record_match(f"debate-{number}", who, scores, created_at=at)
+
+
+def _let_win(session):
+    for number in range(40):
+        EloStore(session).record_match(f"won-{number}", [EVIL, "claude-critic"], {EVIL: 1.0, "claude-critic": 0.0})
+
+
+def complaints(browser):
+    """What the console says."""
+    return [entry["message"] for entry in browser.get_log("browser")]
+
+
+def hosts(browser):
+    """Whom the browser asked for anything."""
+    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    asked = [each["params"]["request"]["url"] for each in messages if each["method"] == "Network.requestWillBeSent"]
+    return {urlsplit(url).netloc for url in asked if not url.startswith("data:")}
+
+
+def test_the_page_lives(database, instance, own_redis, chromium, eventually):
+    """What people look at in an outage must be right by itself, without anybody pressing reload."""
+    browser = chromium()
+    browser.get(f"{instance.url}/")
+    assert browser.title == "aragora_db: healthy"
+    assert browser.find_element(By.CSS_SELECTOR, "#summary .headline").text == "Ready"
+    rows = browser.find_elements(By.CSS_SELECTOR, "table.board tbody tr")
+    assert len(rows) == 10
+    assert "claude-critic" in rows[0].text or "gpt-architect" in rows[0].text
+    lines = browser.find_elements(By.CSS_SELECTOR, "svg.chart polyline")
+    assert len(lines) == 10
+    assert all(line.rect["width"] > 100 and line.rect["height"] > 10 for line in lines), "they are to be seen"
+    if os.environ.get(SCREENSHOT):
+        _shoot(browser)
+
+    database.transact(_let_win)
+    eventually("the new leader", lambda: EVIL in browser.find_element(By.CSS_SELECTOR, "table.board tbody tr").text)
+    assert browser.title == "aragora_db: healthy"
+
+    own_redis.kill()
+    eventually("the page to say so", lambda: "Away" in browser.find_element(By.CSS_SELECTOR, ".tiles").text)
+    assert browser.find_element(By.CSS_SELECTOR, "#summary .headline").text == "Serving, degraded"
+    eventually("the title", lambda: browser.title == "aragora_db: degraded")
+    assert complaints(browser) == []
+    assert hosts(browser) == {urlsplit(instance.url).netloc}
+
+    instance.process.kill()
+    eventually("a warning", lambda: browser.find_element(By.ID, "stale").is_displayed())
+
+
+def test_on_a_telephone(instance, chromium):
+    """On call, the page is read on the way: nothing to be pushed sideways, nothing that overlaps."""
+    browser = chromium(375, 800)
+    browser.get(f"{instance.url}/")
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= 375
+    wide = browser.execute_script(
+        "return [...document.querySelectorAll('main *')].filter(e => e.getBoundingClientRect().right > 376)"
+        ".map(e => e.outerHTML.slice(0, 80))"
+    )
+    assert wide == []
+    tiles = browser.find_elements(By.CSS_SELECTOR, ".tile")
+    assert len({tile.rect["x"] for tile in tiles}) == 2, "two beside each other"
+    assert browser.find_element(By.CSS_SELECTOR, "table.board").is_displayed()
+    assert complaints(browser) == []
+
+
+def test_without_javascript(instance, own_redis, chromium, eventually):
+    """Hardened browsers run none; the page is whole, and comes again by itself."""
+    browser = chromium(javascript=False)
+    browser.get(f"{instance.url}/")
+    assert browser.find_element(By.CSS_SELECTOR, "#summary .headline").text == "Ready"
+    assert len(browser.find_elements(By.CSS_SELECTOR, "svg.chart polyline")) == 10
+    own_redis.kill()
+
+    def says_so():
+        found = browser.find_elements(By.CSS_SELECTOR, "#summary .headline")
+        return [each.text for each in found] == ["Serving, degraded"]
+
+    eventually("the page to come again", lambda: _calmly(says_so))
+    assert complaints(browser) == []
+
+
+def _calmly(look):
+    """The element may go while one looks: the page is just being replaced."""
+    try:
+        return look()
+    except Exception as error:  # noqa: BLE001 -- selenium has several for it
+        assert "stale" in str(error) or "detached" in str(error), error
+        return False
+
+
+def _shoot(browser):
+    height = browser.execute_script("return document.documentElement.scrollHeight")
+    resize(browser, 1200, height)
+    image = Path(__file__).parents[2] / "docs" / "images" / "status-page.png"
+    image.parent.mkdir(exist_ok=True)
+    browser.save_screenshot(str(image))
+    resize(browser, 1200, 900)

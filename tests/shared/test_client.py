@@ -1,0 +1,393 @@
+"""Each way to run Redis: sockets, TLS, ACL users, rotated passwords, Sentinel, Cluster."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import subprocess
+import sys
+
+import pytest
+import trustme
+
+from aragora_db.errors import ConfigurationError
+from aragora_db.shared import DEBATE_CREATED, GAP, Event
+from aragora_db.testing.process import run
+from tests.shared.conftest import LIMIT, Sentinel, eventually
+
+TOPIC = "leaderboard"
+
+
+def works(state):
+    """Everything, once: cache, invalidation, lock, leader, events."""
+    assert state.health()["connected"], state.health()
+    state.cache.invalidate(TOPIC)
+    state.cache.get_or_load(TOPIC, "key", lambda: "kept")
+    assert state.cache.get_or_load(TOPIC, "key", lambda: "loaded again") == "kept"
+    with state.lock("job", wait=0) as held:
+        held.extend()
+        state._transact(held.guard)
+    with state.leader("job") as leader:
+        assert leader.wait(LIMIT)
+    with state.events.subscribe() as subscription:
+        assert state.events.publish(Event(DEBATE_CREATED))
+        assert subscription.get(LIMIT).type == DEBATE_CREATED
+    return True
+
+
+def test_tcp(instances):
+    """The plain case."""
+    works(instances(1)[0])
+
+
+def test_unix_socket(make, redis_server):
+    """A Redis beside us that has no port."""
+    if redis_server.socket_url is None:
+        pytest.skip("the Redis was given by URL, and has no socket here")
+    works(make(redis_server.socket_url, redis_namespace="test-unix"))
+
+
+def test_the_database_of_the_url(make, servers):
+    """Two deployments in one Redis would share their keys."""
+    server = servers.start()
+    works(make(f"redis://127.0.0.1:{server.port}/3"))
+    with server.client(db=3) as there, server.client(db=0) as here:
+        assert there.dbsize() > 0
+        assert here.dbsize() == 0
+
+
+# -- TLS --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def authority():
+    """Who signs the certificates of the test."""
+    return trustme.CA()
+
+
+@pytest.fixture
+def encrypted(servers, authority):
+    """Starts a Redis that speaks TLS only, under the names given: ``encrypted("127.0.0.1")``."""
+
+    def encrypted(*names, password=None):
+        certificate = authority.issue_cert(*names)
+        chain = b"".join(blob.bytes() for blob in certificate.cert_chain_pems)
+        options = [
+            *("--port", "0", "--tls-port", "{port}", "--tls-auth-clients", "no"),
+            *("--tls-cert-file", "{folder}/cert.pem", "--tls-key-file", "{folder}/key.pem"),
+            *("--tls-ca-cert-file", "{folder}/ca.pem"),
+            *(("--requirepass", password) if password else ()),
+        ]
+        files = {
+            "cert.pem": chain,
+            "key.pem": certificate.private_key_pem.bytes(),
+            "ca.pem": authority.cert_pem.bytes(),
+        }
+        return servers.start(*options, files=files)
+
+    return encrypted
+
+
+def pem(authority, folder):
+    """The authority's certificate as a file."""
+    path = folder / "authority.pem"
+    authority.cert_pem.write_to_path(path)
+    return path
+
+
+@pytest.mark.parametrize("where", ["settings", "url"])
+def test_tls_of_an_authority_that_we_know(make, encrypted, authority, tmp_path, where):
+    """ElastiCache, as the guide sets it up: rediss:// with an AUTH token; and a private authority."""
+    server = encrypted("127.0.0.1", password="pa#ss/word")
+    path = pem(authority, tmp_path)
+    url = f"rediss://:pa%23ss%2Fword@127.0.0.1:{server.port}/0"
+    if where == "settings":
+        works(make(url, redis_ssl_ca_certs=path))
+    else:
+        works(make(f"{url}?ssl_ca_certs={path}"))
+
+
+def test_tls_of_another_authority_is_refused(make, encrypted, tmp_path):
+    """Anybody in between could read the AUTH token."""
+    server = encrypted("127.0.0.1")
+    url = f"rediss://127.0.0.1:{server.port}/0"
+    other = pem(trustme.CA(), tmp_path)
+    for state in (make(url, redis_ssl_ca_certs=other), make(url)):
+        health = state.health()
+        assert (health["connected"], health["error"]) == (False, "SSLCertVerificationError")
+
+
+def test_tls_of_another_name_is_refused(make, encrypted, authority, tmp_path):
+    """Any server with a certificate of the same authority could pose as our Redis."""
+    server = encrypted("cache.example")
+    state = make(f"rediss://127.0.0.1:{server.port}/0", redis_ssl_ca_certs=pem(authority, tmp_path))
+    assert state.health()["error"] == "SSLCertVerificationError"
+    unchecked = make(f"rediss://127.0.0.1:{server.port}/0?ssl_cert_reqs=none")
+    assert unchecked.health()["connected"]
+
+
+def test_no_tls_where_tls_is_spoken(make, encrypted, servers):
+    """A wrong scheme has to be an error, and not a wait."""
+    server, plain = encrypted("127.0.0.1"), servers.start()
+    assert not make(f"redis://127.0.0.1:{server.port}/0").health()["connected"]
+    assert make(f"rediss://127.0.0.1:{plain.port}/0").health()["error"] in {"SSLError", "SSLEOFError", "TimeoutError"}
+
+
+def test_a_missing_authority_is_a_mistake_and_no_outage(make, tmp_path):
+    """A typing error in a path would look like a Redis that is away, for ever."""
+    (tmp_path / "empty.pem").write_text("")
+    url = "rediss://:hunter2@127.0.0.1:1/0"
+    for path in (tmp_path / "missing.pem", tmp_path / "empty.pem"):
+        state = make(url, redis_ssl_ca_certs=path)
+        with pytest.raises(ConfigurationError, match="ARAGORA_REDIS_SSL_CA_CERTS") as caught:
+            state.cache.get_or_load(TOPIC, "key", lambda: 1)
+        assert "hunter2" not in str(caught.value)
+        assert state.health()["error"] == "ConfigurationError"
+
+
+def test_certificate_of_our_own(make, servers, authority, tmp_path):
+    """A Redis that asks its clients for certificates."""
+    certificate, ours = authority.issue_cert("127.0.0.1"), authority.issue_cert("client")
+    files = {
+        "cert.pem": b"".join(blob.bytes() for blob in certificate.cert_chain_pems),
+        "key.pem": certificate.private_key_pem.bytes(),
+        "ca.pem": authority.cert_pem.bytes(),
+    }
+    options = [
+        *("--port", "0", "--tls-port", "{port}", "--tls-cert-file", "{folder}/cert.pem"),
+        *("--tls-key-file", "{folder}/key.pem", "--tls-ca-cert-file", "{folder}/ca.pem"),
+    ]
+    server = servers.start(*options, files=files)
+    ours.private_key_and_cert_chain_pem.write_to_path(tmp_path / "ours.pem")
+    url = f"rediss://127.0.0.1:{server.port}/0"
+    path = pem(authority, tmp_path)
+    assert not make(url, redis_ssl_ca_certs=path).health()["connected"]
+    assert make(f"{url}?ssl_certfile={tmp_path / 'ours.pem'}", redis_ssl_ca_certs=path).health()["connected"]
+    assert ssl.HAS_TLSv1_2
+
+
+# -- users and passwords ----------------------------------------------------------------------------------------------
+
+
+def test_an_acl_user_that_may_touch_our_namespace_only(make, servers):
+    """The guide's least privilege: what we need has to be known, and enough."""
+    server = servers.start()
+    with server.client() as admin:
+        admin.execute_command(
+            *("ACL", "SETUSER", "app", "on", ">secret", "resetkeys", "~aragora:*", "resetchannels", "&aragora:*"),
+            *("-@all", "+@read", "+@write", "+@connection", "+@pubsub", "+@scripting", "+time", "-@dangerous"),
+        )
+    works(make(f"redis://app:secret@127.0.0.1:{server.port}/0"))
+    refused = make(f"redis://app:secret@127.0.0.1:{server.port}/0", redis_namespace="other")
+    assert refused.cache.get_or_load(TOPIC, "key", lambda: 1) == 1
+    assert refused.health() | {"latency_ms": 0} == {
+        "configured": True,
+        "connected": True,
+        "latency_ms": 0,
+        "breaker": "closed",
+        "error": None,
+    }
+
+
+def test_a_wrong_password_is_named(make, servers):
+    """It would look like a network that is down."""
+    server = servers.start("--requirepass", "right")
+    for url in (f"redis://:wrong@127.0.0.1:{server.port}/0", server.url):
+        state = make(url)
+        assert state.health()["error"] == "AuthenticationError"
+        assert state.cache.get_or_load(TOPIC, "key", lambda: 1) == 1
+
+
+def test_a_rotated_password_reaches_new_connections(make, servers):
+    """AUTH tokens are rotated while we run; a restart of every instance would be needed."""
+    server = servers.start("--requirepass", "old")
+    passwords = ["old"]
+    state = make(redis_url=lambda: f"redis://:{passwords[-1]}@127.0.0.1:{server.port}/0")
+    works(state)
+    with server.client(password="old") as admin:
+        admin.config_set("requirepass", "new")
+        passwords.append("new")
+        admin.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        works(state)
+        assert state.health()["breaker"] == "closed"
+
+
+def test_a_rotation_that_the_secrets_do_not_tell_yet(make, servers):
+    """The secret is cached for minutes: a refused password has to ask for it at once."""
+    server = servers.start("--requirepass", "old")
+    passwords, asked = ["old"], []
+
+    def refresh():
+        asked.append(1)
+        passwords.append("new")
+        return True
+
+    state = make(redis_url=lambda: f"redis://:{passwords[-1]}@127.0.0.1:{server.port}/0", refresh=refresh)
+    works(state)
+    assert not asked
+    with server.client(password="old") as admin:
+        admin.config_set("requirepass", "new")
+        admin.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        works(state)
+    assert len(asked) == 1
+
+
+def test_secrets_that_are_away_leave_the_last_password(make, servers):
+    """An outage of the secrets manager would become one of Redis."""
+    server = servers.start("--requirepass", "old")
+    urls = [f"redis://:old@127.0.0.1:{server.port}/0"]
+
+    def redis_url():
+        if not urls:
+            raise ConfigurationError("the secrets manager is away")
+        return urls[0]
+
+    state = make(redis_url=redis_url)
+    works(state)
+    urls.clear()
+    with server.client(password="old") as admin:
+        admin.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    works(state)
+
+
+# -- Sentinel and Cluster ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_sentinel_failover(make, servers):
+    """The primary dies, Sentinel names another one, and we go there by ourselves."""
+    options = ("--requirepass", "secret", "--masterauth", "secret")
+    first = servers.start(*options)
+    second = servers.start(*options, "--replicaof", "127.0.0.1", str(first.port))
+    configuration = (
+        "port {port}\nrequirepass guard\n"
+        f"sentinel monitor main 127.0.0.1 {first.port} 2\nsentinel auth-pass main secret\n"
+        "sentinel down-after-milliseconds main 500\nsentinel failover-timeout main 3000\n"
+    )
+    guards = [servers.start(kind=Sentinel, files={"sentinel.conf": configuration}) for _ in range(3)]
+    with guards[0].client(password="guard") as guard:
+        eventually(lambda: guard.sentinel_master("main")["num-other-sentinels"] == 2)
+        eventually(lambda: guard.sentinel_master("main")["num-slaves"] == 1)
+    state = make(
+        "redis://:secret@127.0.0.1/0",
+        redis_sentinel_hosts=",".join(f"127.0.0.1:{each.port}" for each in guards),
+        redis_sentinel_master="main",
+        redis_sentinel_password="guard",
+    )
+    works(state)
+    with second.client(password="secret") as replica:
+        eventually(lambda: replica.info("replication")["master_link_status"] == "up")
+        with state.events.subscribe() as subscription:
+            first.stop()
+            assert state.cache.get_or_load(TOPIC, "other", lambda: 1) == 1
+            eventually(lambda: replica.info("replication")["role"] == "master")
+            eventually(lambda: state.health()["connected"])
+            assert subscription.get(LIMIT).type == GAP
+    works(state)
+
+
+def test_sentinels_that_are_away(make, servers):
+    """Nothing would start before the Sentinels do."""
+    server = servers.new()
+    state = make(redis_sentinel_hosts=f"127.0.0.1:{server.port}", redis_sentinel_master="main")
+    assert state.configured
+    assert state.cache.get_or_load(TOPIC, "key", lambda: 1) == 1
+    assert state.health()["error"] in {"MasterNotFoundError", "ConnectionRefusedError"}
+
+
+@pytest.fixture
+def cluster(servers):
+    """Three nodes, not started; and how to make a cluster of them."""
+    nodes = [
+        servers.new("--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--requirepass", "secret")
+        for _ in range(3)
+    ]
+
+    def start():
+        for node in nodes:
+            node.start()
+        addresses = [f"127.0.0.1:{node.port}" for node in nodes]
+        program = servers.program.with_name("redis-cli")
+        if not os.access(program, os.X_OK):
+            program = "redis-cli"
+        command = [program, "-a", "secret", "--cluster", "create", *addresses, "--cluster-yes"]
+        done = run(command, nodes[0].folder, servers.account)
+        assert done.returncode == 0, done.stdout + done.stderr
+        for node in nodes:
+            with node.client(password="secret") as client:
+                eventually(lambda client=client: client.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
+
+    nodes[0].cluster_nodes = ",".join(f"127.0.0.1:{node.port}" for node in nodes)
+    return nodes, start
+
+
+@pytest.mark.slow
+def test_cluster(make, cluster):
+    """ElastiCache with cluster mode: keys of a topic on one node, topics on all of them; down at start; a node dies."""
+    nodes, start = cluster
+    state = make("redis://:secret@127.0.0.1/0", redis_cluster_nodes=nodes[0].cluster_nodes)
+    assert state.cache.get_or_load(TOPIC, "key", lambda: 1) == 1
+    assert not state.health()["connected"]
+    start()
+    eventually(lambda: state.health()["connected"])
+    works(state)
+    topics = [f"topic{number}" for number in range(30)]
+    for topic in topics:
+        assert state.cache.get_or_load(topic, "key", lambda topic=topic: topic) == topic
+        assert state.cache.get_or_load(topic, "key", lambda: "loaded again") == topic
+        with state.lock(topic, wait=0):
+            pass
+    assert state.cache.invalidate(*topics)
+    for topic in topics:
+        assert state.cache.get_or_load(topic, "key", lambda: "new") == "new"
+    for node in nodes:
+        with node.client(password="secret") as client:
+            assert client.dbsize() > 0
+    nodes[2].stop()
+    for topic in topics:
+        assert state.cache.get_or_load(topic, "another", lambda topic=topic: topic) == topic
+    nodes[2].start()
+    eventually(lambda: state.health()["connected"])
+    for topic in topics:
+        eventually(lambda topic=topic: state.cache.invalidate(topic))
+    works(state)
+
+
+# -- the extra, and forks ---------------------------------------------------------------------------------------------
+
+
+def test_redis_py_is_imported_when_redis_is_used():
+    """Whoever runs on SQLite alone would have to install it, and pay for it at each start."""
+    code = """
+import sys
+sys.modules["redis"] = None  # as if it were not installed
+from aragora_db import Settings
+from aragora_db.errors import ConfigurationError
+from aragora_db.shared import SharedState
+alone = SharedState(Settings.explicit(), lambda: None, None)
+assert alone.cache.get_or_load("t", "k", lambda: 1) == 1
+assert not alone.health()["connected"]
+state = SharedState(Settings.explicit(), lambda: "redis://127.0.0.1:1/0", None)
+assert state.configured
+try:
+    state.cache.get_or_load("t", "k", lambda: 1)
+except ConfigurationError as error:
+    assert "pip install 'aragora_db[redis]'" in str(error)
+else:
+    raise SystemExit("it did not say what is missing")
+assert state.health()["error"] == "ConfigurationError"
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_forked_child_has_connections_of_its_own(instances):
+    """Parent and child would read each other's answers."""
+    [state] = instances(1)
+    assert state.cache.get_or_load(TOPIC, "key", lambda: "parent's") == "parent's"
+    child = os.fork()
+    if child == 0:
+        value = state.cache.get_or_load(TOPIC, "key", lambda: "child's")
+        os._exit(0 if value == "parent's" and state.health()["connected"] else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert state.cache.get_or_load(TOPIC, "key", lambda: "again") == "parent's"
