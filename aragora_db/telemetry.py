@@ -153,7 +153,8 @@ def _operation(context: Any, statement: str) -> str:
         if getattr(context, f"is{name}", False):
             return name.upper()
     word = _FIRST_WORD.match(statement)
-    return word.group(1).upper() if word else "UNKNOWN"
+    # Nothing but a comment is what `aragora_db.engine.batch` sends in one call: several statements, one round trip.
+    return word.group(1).upper() if word else "BATCH"
 
 
 def _observe_pool(database: weakref.ref[Database], meter: OtelMeter, pool: dict[str, str]) -> None:

@@ -70,8 +70,12 @@ def show(findings: list[Finding]) -> None:
     counts = {level: sum(finding.level == level for finding in findings) for level in _LABELS}
     stdout.print()
     stdout.print(
-        f"{counts['error']} errors, {counts['warn']} warnings, {counts['ok']} in order, {counts['skipped']} skipped; "
-        "nothing was changed",
+        f"{_counted(counts['error'], 'error')}, {_counted(counts['warn'], 'warning')}, {counts['ok']} in order, "
+        f"{counts['skipped']} skipped; nothing was changed",
         highlight=False,
         soft_wrap=True,
     )
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from operator import itemgetter
+from typing import NamedTuple
 
 __all__ = ["History"]
 
-_position = itemgetter(1)
+
+class _Sample(NamedTuple):
+    at: float
+    sent: int
+    written: int
 
 
 class History:
@@ -21,14 +25,20 @@ class History:
 
     def __init__(self, keep: float) -> None:
         self._keep = keep
-        self._samples: tuple[tuple[float, int], ...] = ()
+        self._samples: tuple[_Sample, ...] = ()
 
-    def add(self, at: float, position: int) -> None:
-        """Remember that the primary was at this position. One that went back is another server, after a failover."""
+    def add(self, at: float, sent: int, written: int) -> None:
+        """Remember where the primary was. One that went back is another server, after a failover.
+
+        Args:
+            at: when it was asked.
+            sent: what it could send to standbys.
+            written: behind everything that was committed.
+        """
         samples = self._samples
-        if samples and position < samples[-1][1]:
+        if samples and sent < samples[-1].sent:
             samples = ()
-        self._samples = (*(each for each in samples if each[0] >= at - self._keep), (at, position))
+        self._samples = (*(each for each in samples if each.at >= at - self._keep), _Sample(at, sent, written))
 
     def clear(self) -> None:
         """Forget everything: the positions of another cluster mean nothing."""
@@ -38,7 +48,13 @@ class History:
     def newest(self) -> float | None:
         """When the primary was last asked."""
         samples = self._samples
-        return samples[-1][0] if samples else None
+        return samples[-1].at if samples else None
+
+    def written_by(self, at: float) -> int | None:
+        """A position behind everything that was committed before that time; None when it was not asked since."""
+        samples = self._samples
+        later = bisect_right(samples, at, key=lambda sample: sample.at)
+        return samples[later].written if later < len(samples) else None
 
     def seconds_behind(self, replayed: int, now: float) -> float | None:
         """How long ago the primary already was further than the replica is.
@@ -47,7 +63,7 @@ class History:
             Seconds, 0 when the replica has all that we know of; None when it is behind everything we remember.
         """
         samples = self._samples
-        reached = bisect_right(samples, replayed, key=_position)
+        reached = bisect_right(samples, replayed, key=lambda sample: sample.sent)
         if not reached:
             return None
-        return now - samples[reached][0] if reached < len(samples) else 0.0
+        return now - samples[reached].at if reached < len(samples) else 0.0

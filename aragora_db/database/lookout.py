@@ -72,6 +72,11 @@ class Lookout:
         """Whether the watches were started a moment ago."""
         return self._started is not None and time.monotonic() < self._started + _FIRST_LOOK_SECONDS
 
+    def written_by(self, at: float) -> int | None:
+        """A position behind everything that the primary had committed at that time; None when it must be asked."""
+        latest, found = self.latest, self._history.written_by(at)
+        return latest[1].position if found is None and latest is not None and latest[0] > at else found
+
     def wait_for_first_look(self) -> None:
         """Wait until each replica was asked once, a second after the start at most."""
         with self.changed:
@@ -143,7 +148,7 @@ class Lookout:
         # Not each time that a reader asks: the history would grow long, and be no better.
         newest = self._history.newest
         if newest is None or asked - newest >= self._pause / 2 or look.flushed < before.flushed:
-            self._history.add(asked, look.flushed)
+            self._history.add(asked, look.flushed, look.position)
         self.latest, self._primary_answers = (asked, look), True
         for replica in self.replicas:
             replica.compare(look.flushed, asked)

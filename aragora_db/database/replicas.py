@@ -77,7 +77,7 @@ class Replicas:
         if mark is None:
             return 0
         resolved = self._resolved(mark)
-        if resolved is not mark:
+        if resolved != mark:
             self._own.set(resolved)
         return resolved.position
 
@@ -92,15 +92,14 @@ class Replicas:
         return format_position(position)
 
     def _resolved(self, mark: Mark) -> Mark:
-        """The mark with a position, if the primary was asked after the write.
-
-        Also when it has one: after a failover the new primary may never have had the rest of the old one's log.
-        """
+        """The mark with a position, if the primary was asked after the write."""
+        if mark.position is None:
+            return replace(mark, position=self._lookout.written_by(mark.at))
+        # After a failover the new primary may never have had the end of the old one's log.
         latest = self._lookout.latest
-        if latest is None or latest[0] <= mark.at:
-            return mark
-        position = latest[1].position
-        return mark if mark.position is not None and mark.position <= position else replace(mark, position=position)
+        if latest is not None and latest[0] > mark.at and latest[1].position < mark.position:
+            return replace(mark, position=latest[1].position)
+        return mark
 
     # -- connections --------------------------------------------------------------------------------------------------
 

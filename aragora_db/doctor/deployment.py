@@ -99,6 +99,11 @@ def _instances(examination: Examination) -> Iterator[Finding]:
     if expected < 2:  # noqa: PLR2004 -- one needs no company
         yield skipped("one instance is expected (ARAGORA_INSTANCES, ARAGORA_MULTI_INSTANCE)")
         return
+    if examination.target.through_transaction_pooler:
+        yield skipped(
+            "behind a pooler every connection comes from the pooler", "SHOW CLIENTS  # in PgBouncer's console"
+        )
+        return
     # Our own connection is not an instance's.
     rows = examination.rows(
         "SELECT DISTINCT coalesce(host(client_addr), 'local') FROM pg_catalog.pg_stat_activity "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ssl
+import struct
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -189,7 +189,7 @@ def _log_in(examination: Examination, address: Address, startup: Mapping[str, st
         )
         with closing(opened) as connection:
             return wire.log_in(connection, startup, password or None)
-    except (OSError, ssl.SSLError, KeyError, ValueError):
+    except (OSError, KeyError, ValueError, struct.error):  # it hung up, or says what no PostgreSQL would
         return wire.Answer(None)
 
 

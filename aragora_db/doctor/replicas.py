@@ -34,21 +34,22 @@ UNREACHABLE = Fault(
 NO_REPLICA = Fault(
     "not-a-replica",
     "warn",
-    "The address leads to a server that replays nothing from this primary: the primary itself, or another cluster.",
+    "The address leads to a server that does not follow this primary: the primary itself, or another cluster.",
     "correct ARAGORA_DB_READ_URLS; SELECT pg_is_in_recovery(), system_identifier FROM pg_control_system()  -- on both",
 )
 LAGS = Fault(
     "replica-lags",
     "warn",
     "The replica is further behind than ARAGORA_DB_REPLICA_MAX_LAG, and is left out until it has caught up.",
-    "SELECT application_name, state, replay_lag FROM pg_stat_replication  -- on the primary; a missing row is a replica "
-    "that is cut off",
+    "SELECT application_name, state, replay_lag FROM pg_stat_replication  -- on the primary; who is missing is cut off",
 )
 
 _SYSTEM: Final = "SELECT system_identifier FROM pg_catalog.pg_control_system()"
 _BEHIND: Final = (
     "SELECT pg_catalog.pg_wal_lsn_diff(%s, pg_catalog.pg_last_wal_replay_lsn())::bigint, "
-    "coalesce(extract(epoch FROM clock_timestamp() - pg_catalog.pg_last_xact_replay_timestamp()), 0)::float8"
+    # A standby that has replayed no transaction yet is at least as old as it runs.
+    "extract(epoch FROM clock_timestamp() - "
+    "coalesce(pg_catalog.pg_last_xact_replay_timestamp(), pg_catalog.pg_postmaster_start_time()))::float8"
 )
 
 

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import Final
 
-from aragora_db.config import PoolerMode, detect_pooler
-from aragora_db.config.budget import connection_budget
 from aragora_db.doctor.check import Check, for_server
 from aragora_db.doctor.examination import Examination
 from aragora_db.doctor.finding import Fault, Finding, ok, quoted
-from aragora_db.doctor.login import POOLER_NOT_RECOGNISED
 
-__all__ = ["CHECKS", "MINIMUM", "NEWEST", "judge_clock", "judge_version"]
+__all__ = ["CHECKS", "MINIMUM", "NEWEST", "judge_version"]
 
 MINIMUM: Final = 15
 NEWEST: Final = 18
 
-_SKEW_WARNS: Final = 2.0
-_SKEW_BREAKS: Final = 30.0
-_ROUNDS: Final = 3
 _SHOWN: Final = 3
 
 # The application's role does not write these, see deploy/postgres/roles.sql.
@@ -64,24 +57,6 @@ READ_ONLY_SERVER = Fault(
     "point the DSN at the primary (RDS: the instance's or cluster's writer endpoint), and name replicas in "
     "ARAGORA_DB_READ_URLS",
 )
-CLOCK_OFF = Fault(
-    "clock-skew",
-    "warn",
-    "The server's clock and this machine's differ. Orders by time, leases and times to live go by the wrong one.",
-    "chronyc tracking  # on both machines; then: systemctl restart chrony",
-)
-CLOCK_WRONG = Fault(
-    "clock-far-off",
-    "error",
-    f"The clocks differ by more than {_SKEW_BREAKS:g} seconds: tokens and certificates expire early, leases overlap.",
-    "chronyc makestep  # on the machine that is wrong: compare with date -u on both",
-)
-POOL_TOO_LARGE = Fault(
-    "pool-too-large",
-    "error",
-    "All instances together may open more connections than the server allows: under load it refuses some.",
-    "{advice}",
-)
 
 
 def judge_version(number: int, minimum: int = MINIMUM, newest: int = NEWEST) -> Finding:
@@ -99,59 +74,6 @@ def judge_version(number: int, minimum: int = MINIMUM, newest: int = NEWEST) -> 
     if major > newest:
         return UNTESTED_SERVER.found(f"the server is {name}; this version was made for {minimum} to {newest}")
     return ok(name)
-
-
-def judge_clock(server: float, ours: float, uncertainty: float) -> Finding:
-    """Judge two clocks, in seconds since the epoch.
-
-    Args:
-        server: the server's.
-        ours: ours, at the middle of the question's way there and back.
-        uncertainty: half of that way; the difference may be that much smaller.
-    """
-    skew = server - ours
-    certain = max(0.0, abs(skew) - uncertainty)
-    direction = "ahead of" if skew > 0 else "behind"
-    says = f"the server's clock is {abs(skew):.1f} s {direction} this machine's"
-    if certain > _SKEW_BREAKS:
-        return CLOCK_WRONG.found(says)
-    if certain > _SKEW_WARNS:
-        return CLOCK_OFF.found(says)
-    return ok("the server's clock and this machine's agree" if certain == 0 else says)
-
-
-def _pooler(examination: Examination) -> Iterator[Finding]:
-    """Two connections: a pooler hands one's server process to the other, or makes up an id for it."""
-    first, second = examination.connection, examination.connect()
-    pid = "SELECT pg_catalog.pg_backend_pid()"
-    shared = False
-    first_ids: set[int] = set()
-    for _ in range(_ROUNDS):
-        with first.transaction():
-            mine = first.execute(pid).fetchone()
-        with second.transaction():
-            theirs = second.execute(pid).fetchone()
-            with first.transaction():
-                again = first.execute(pid).fetchone()
-        first_ids |= {int(row[0]) for row in (mine, again) if row}
-        shared = shared or mine == theirs
-    second.close()
-    moving = shared or len(first_ids) > 1
-    between = moving or first.info.backend_pid not in first_ids
-    said = detect_pooler(examination.dsn, examination.settings.pooler)
-    if moving and said is not PoolerMode.TRANSACTION:
-        yield POOLER_NOT_RECOGNISED.found(
-            "two transactions of one connection met different server processes: a transaction pooler is in the way, "
-            f"and ARAGORA_DB_POOLER is {examination.settings.pooler}"
-        )
-    elif moving:
-        yield ok("a transaction pooler, and treated as one")
-    elif between:
-        yield ok("a pooler that keeps sessions apart")
-    else:
-        yield ok(
-            "none seen" + ("; treated as a transaction pooler all the same" if said is PoolerMode.TRANSACTION else "")
-        )
 
 
 def _version(examination: Examination) -> Iterator[Finding]:
@@ -205,86 +127,16 @@ def _writable(examination: Examination) -> Iterator[Finding]:
         yield ok("the server is a primary and takes writes")
 
 
-def _clock(examination: Examination) -> Iterator[Finding]:
-    examination.value("SELECT 1")  # opens the connection, if it is not open yet
-    with examination.connection.transaction():
-        before = time.time()
-        row = examination.connection.execute(
-            "SELECT extract(epoch FROM pg_catalog.clock_timestamp())::float8"
-        ).fetchone()
-        after = time.time()
-    yield judge_clock(float(row[0]) if row else 0.0, (before + after) / 2, (after - before) / 2)
-
-
-def _capacity(examination: Examination) -> Iterator[Finding]:
-    settings = examination.settings
-    instances = examination.instances
-    shown = dict(
-        examination.rows(
-            "SELECT name, setting::int FROM pg_catalog.pg_settings WHERE name IN "
-            "('max_connections', 'superuser_reserved_connections', 'reserved_connections')"
-        )
-    )
-    [(of_role, of_database)] = examination.rows(
-        "SELECT (SELECT rolconnlimit FROM pg_catalog.pg_roles WHERE rolname = current_user), "
-        "(SELECT datconnlimit FROM pg_catalog.pg_database WHERE datname = current_database())"
-    )
-    if detect_pooler(examination.dsn, settings.pooler) is PoolerMode.TRANSACTION:
-        yield ok(
-            f"the pooler opens connections, not we: its default_pool_size must fit into max_connections "
-            f"{shown['max_connections']}"
-        )
-        return
-    budget = connection_budget(
-        instances=instances,
-        pool_size=settings.pool_size,
-        max_overflow=settings.pool_max_overflow,
-        max_connections=shown["max_connections"],
-        superuser_reserved=shown.get("superuser_reserved_connections", 3),
-        reserved=shown.get("reserved_connections", 0),
-    )
-    if not budget.fits:
-        yield POOL_TOO_LARGE.found(
-            f"{instances} x ({settings.pool_size} + {settings.pool_max_overflow}) and a migration need "
-            f"{budget.needed} connections, and the server has {budget.available} for them",
-            advice=budget.advice,
-        )
-    for whose, limit in (("role", of_role), ("database", of_database)):
-        if 0 <= limit < budget.needed:
-            yield POOL_TOO_LARGE.found(
-                f"the {whose} may have {limit} connections, and {budget.needed} may be needed",
-                advice=f"ALTER {whose.upper()} ... CONNECTION LIMIT {budget.needed}, or lower ARAGORA_DB_POOL_SIZE",
-            )
-    if budget.fits and not any(0 <= limit < budget.needed for limit in (of_role, of_database)):
-        yield ok(budget.advice)
-
-
-_AFTER_LOGIN = ("login",)
-
 CHECKS = (
-    Check(
-        "pooler", "Is a pooler in the way, and do we know?", _pooler, (POOLER_NOT_RECOGNISED,), for_server, _AFTER_LOGIN
-    ),
     Check(
         "version",
         "Is the server's version one we work with?",
         _version,
         (OLD_SERVER, UNTESTED_SERVER),
         for_server,
-        _AFTER_LOGIN,
+        ("login",),
     ),
-    Check("encoding", "Can the database hold every character?", _encoding, (WRONG_ENCODING,), for_server, _AFTER_LOGIN),
-    Check(
-        "role", "May the role do its work, and no more?", _role, (SUPERUSER, NO_WRITE_RIGHT), for_server, _AFTER_LOGIN
-    ),
-    Check("writable", "Does the server take writes?", _writable, (READ_ONLY_SERVER,), for_server, _AFTER_LOGIN),
-    Check("clock", "Do the server's clock and ours agree?", _clock, (CLOCK_OFF, CLOCK_WRONG), for_server, _AFTER_LOGIN),
-    Check(
-        "capacity",
-        "Do all instances' pools fit into the server?",
-        _capacity,
-        (POOL_TOO_LARGE,),
-        for_server,
-        _AFTER_LOGIN,
-    ),
+    Check("encoding", "Can the database hold every character?", _encoding, (WRONG_ENCODING,), for_server, ("login",)),
+    Check("role", "May the role do its work, and no more?", _role, (SUPERUSER, NO_WRITE_RIGHT), for_server, ("login",)),
+    Check("writable", "Does the server take writes?", _writable, (READ_ONLY_SERVER,), for_server, ("login",)),
 )

@@ -6,13 +6,16 @@ from collections.abc import Iterator
 from typing import Final
 
 from aragora_db.doctor import (
+    clock,
     configuration,
+    connections,
     deployment,
     file,
     instances,
     login,
     queries,
     reach,
+    redis_reach,
     redis_server,
     replicas,
     schema,
@@ -25,12 +28,12 @@ __all__ = ["GROUPS", "checks", "guide"]
 GROUPS: Final[dict[str, tuple[Check, ...]]] = {
     "Settings": configuration.CHECKS,
     "The way to the server": (*reach.CHECKS, *login.CHECKS),
-    "The server": server.CHECKS,
+    "The server": (*server.CHECKS, *connections.CHECKS, *clock.CHECKS),
     "Replicas": replicas.CHECKS,
     "The SQLite file": file.CHECKS,
     "The schema": schema.CHECKS,
     "Slow queries": queries.CHECKS,
-    "Redis": redis_server.CHECKS,
+    "Redis": (*redis_reach.CHECKS, *redis_server.CHECKS),
     "Running instances": instances.CHECKS,
     "The deployment": deployment.CHECKS,
 }

@@ -109,21 +109,23 @@ class Leader:
         """Begin a term or renew it; tells whether one was."""
         ends = time.monotonic() + self._ttl * _LEADS
         try:
-            if self._term is not None:
-                self._become(_Term(self._term.token, ends) if lease.extend() else None)
-                return self.is_leader
-            if not lease.take():
-                return False
-            self._begin(ends)
-            return self.is_leader
+            self._attempt(lease, ends)
         except AragoraDBError as problem:
             log.warning("leader %s: %s", self.name, type(problem).__name__)
         except Exception:
             log.exception("leader %s: unexpected", self.name)  # the thread must go on: nobody would lead again
+        else:
+            return self.is_leader
         if not self.is_leader:
             self._become(None)
             lease.give_back()  # what we took and cannot use: our database may be away, and another's not
         return False
+
+    def _attempt(self, lease: Lease, ends: float) -> None:
+        if self._term is not None:
+            self._become(_Term(self._term.token, ends) if lease.extend() else None)
+        elif lease.take():
+            self._begin(ends)
 
     def _begin(self, ends: float) -> None:
         token = self._transact(lambda session: next_token(session, self.name, holder()))

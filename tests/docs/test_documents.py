@@ -36,6 +36,7 @@ def test_the_readme_example_runs(tmp_path):
             "{'ada': 16.0, 'bob': -16.0}",
             "[('ada', 1516.0), ('bob', 1484.0)]",
             "['Quorum beats retry under partition.']",
+            "ada",
         ]
     assert (tmp_path / ".nomic" / "aragora.db").exists()
 

@@ -55,5 +55,5 @@ def test_the_terminal_shows_level_cause_and_mend(fresh_databases, doctor_command
     assert lines[fault + 1].strip() == "mend: aragora-db migrate"
     assert any(line.startswith("[ok]    settings: ") for line in lines)
     assert any(line.startswith("[skip]  ") and "host, port, tls" in line for line in lines)
-    assert "0 errors, 1 warnings" in lines[-1]
+    assert "0 errors, 1 warning, " in lines[-1]
     assert code == 0

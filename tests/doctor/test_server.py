@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,8 +13,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from aragora_db.doctor.clock import judge_clock
 from aragora_db.doctor.finding import Finding
-from aragora_db.doctor.server import MINIMUM, judge_clock, judge_version
+from aragora_db.doctor.server import MINIMUM, judge_version
 from aragora_db.testing.binaries import find_pgbouncer
 from aragora_db.testing.plugin import missing
 from aragora_db.testing.process import ServerProcess, free_port, launch, log_path, server_account
@@ -247,6 +248,15 @@ def test_a_pool_larger_than_the_server_allows(small_server, examine):
     )
     mended = examine(database_url=small_server.url(), pool_size=size, pool_max_overflow=overflow, instances=2)
     assert mended.errors == []
+
+
+def test_a_server_without_a_free_connection(small_server, examine):
+    """Even an administrator does not get in: the server refuses before it asks for a password."""
+    with ExitStack() as stack:
+        with suppress(psycopg.OperationalError):
+            while True:
+                stack.enter_context(psycopg.connect(small_server.address.socket_url))
+        assert examine(database_url=small_server.url()).errors == ["too-many-connections"]
 
 
 def test_limits_of_role_and_database(healthy_url, admin, examine):

@@ -118,7 +118,7 @@ def test_an_async_engine_in_the_child(opened, dialect):
 
     async def names():
         found = await database.transact_async(_names)
-        await database._loop_engines.dispose_current()
+        await database._primary._loops.dispose_current()
         return found
 
     async def main():

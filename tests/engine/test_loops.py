@@ -69,7 +69,7 @@ def test_loops_side_by_side(opened):
     async def main():
         for _ in range(5):
             await opened.transact_async(lambda session: session.execute(text("SELECT 1")))
-        await opened._loop_engines.dispose_current()
+        await opened._primary._loops.dispose_current()
 
     def run():
         try:

@@ -61,7 +61,7 @@ def test_engine_while_another_thread_prepares(fresh_databases):
         inside.set()
         engines.append(database.engine)
 
-    with database._lock:
+    with database._primary._lock:
         thread = threading.Thread(target=look)
         thread.start()
         assert inside.wait(60)

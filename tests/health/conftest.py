@@ -127,7 +127,7 @@ def serve_app() -> Iterator[Callable[..., Served]]:
 @pytest.fixture
 def served(dialect: str, fresh_databases: Any, serve_app: Callable[..., Served]) -> Served:
     """The application over a new database of either kind; operators' token ``operators only``."""
-    return serve_app(fresh_databases.url(dialect), health_token="operators only")
+    return serve_app(fresh_databases.url(dialect), health_token="operators only")  # noqa: S106 -- of this test
 
 
 @pytest.fixture

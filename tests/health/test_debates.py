@@ -71,7 +71,7 @@ def test_newest_first_in_pages(served):
 
 
 def test_sent_twice_recorded_once(served):
-    """After a lost connection a client cannot know whether its debate was recorded: with a key it just sends it again."""
+    """After a lost connection a client cannot know whether its debate is there: with a key it just sends it again."""
     first = served.client.post({"task": "once"}, headers={"Idempotency-Key": '"8e03978e-40d5"'})
     again = served.client.post({"task": "once"}, headers={"Idempotency-Key": "8e03978e-40d5"})
     assert (first.status_code, again.status_code) == (201, 200)
@@ -97,6 +97,17 @@ def test_another_debate_under_the_key_is_a_conflict(served):
     assert answer.json()["error"]["code"] == "conflict"
     assert served.client.get("/api/v1/debates/k").json()["task"] == "one"
 
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["task", "agents", "artifact", "id", "confidence", "is_public", "x"]), inner, max_size=4
+        )
+    ),
+    max_leaves=10,
+)
 
 REFUSED = [
     {},
@@ -155,7 +166,9 @@ def test_what_is_no_json(served, content, kind, status):
     assert answer.status_code == status
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=-1", "limit=101", "limit=x", "limit=1e1", "limit=\u0663", "after=x"])
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=-1", "limit=101", "limit=x", "limit=1e1", "limit=\u0663", "after=x"]
+)
 def test_a_listing_that_cannot_be(served, query):
     """A limit that is taken for another one hides debates."""
     assert served.client.get(f"/api/v1/debates?{query}").status_code == 422
@@ -167,7 +180,7 @@ def test_not_there(served):
         assert served.client.get(f"/api/v1/debates/{name}").status_code in {404, 422}
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["task", "agents", "artifact", "id", "confidence", "is_public", "x"]), inner, max_size=4), max_leaves=10))  # fmt: skip
+@given(ANYTHING)
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_any_json_at_all(served, body):
     """Whatever comes, the answer is one that the document announces, and no 500."""

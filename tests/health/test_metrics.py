@@ -11,7 +11,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 
 
-def scrape(client):
+def _scrape(client):
     answer = client.get("/metrics")
     assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
     return {
@@ -25,7 +25,7 @@ def test_the_pool(served):
     """Wait and hold are what tells a pool that is too small from queries that are too slow."""
     served.client.get("/readyz")
     with served.db.engine.connect(), served.db.engine.connect():
-        found = scrape(served.client)
+        found = _scrape(served.client)
     assert found[("aragora_db_pool_size",)] == 20
     assert found[("aragora_db_pool_max_overflow",)] == 15
     assert found[("aragora_db_pool_connections", ("state", "in_use"))] == 2
@@ -53,12 +53,12 @@ def test_timeouts_are_counted(fresh_databases, serve_app):
     served.client.get("/readyz")
     with served.db.engine.connect():
         assert served.client.get("/api/v1/debates").status_code == 503
-    assert scrape(served.client)[("aragora_db_pool_timeouts_total",)] == 1
+    assert _scrape(served.client)[("aragora_db_pool_timeouts_total",)] == 1
 
 
 def test_checks_and_schema(served):
     """An alert on a check needs its name, one on the schema its state."""
-    found = scrape(served.client)
+    found = _scrape(served.client)
     for name in ("database", "database_pool", "schema", "storage", "elo"):
         assert found[("aragora_db_check_ok", ("check", name))] == 1
         assert found[("aragora_db_check_duration_seconds", ("check", name))] >= 0
@@ -68,12 +68,12 @@ def test_checks_and_schema(served):
     assert found[("aragora_db_ready",)] == 1
     assert found[("aragora_db_degraded",)] == found[("aragora_db_draining",)] == 0
     served.drain.begin()
-    assert scrape(served.client)[("aragora_db_draining",)] == 1
+    assert _scrape(served.client)[("aragora_db_draining",)] == 1
 
 
 def test_redis_and_its_breaker(fresh_databases, serve_app, redis_server):
     """An open breaker is why a page became slow; nobody sees it from outside otherwise."""
-    found = scrape(serve_app(fresh_databases.url("sqlite"), redis_url=redis_server.url).client)
+    found = _scrape(serve_app(fresh_databases.url("sqlite"), redis_url=redis_server.url).client)
     assert found[("aragora_db_check_ok", ("check", "redis"))] == 1
     assert found[("aragora_db_redis_breaker_state", ("state", "closed"))] == 1
     assert found[("aragora_db_redis_breaker_state", ("state", "open"))] == 0
@@ -84,7 +84,7 @@ def test_requests_by_route_and_not_by_path(served):
     for path in ("/api/v1/debates/one", "/api/v1/debates/two", "/wp-login.php", "/.env", "/%00"):
         served.client.get(path)
     served.client.ask_all([("BREW", "/healthz", {})])
-    found = scrape(served.client)
+    found = _scrape(served.client)
     routes = {dict(key[1:])["route"] for key in found if key[0] == "aragora_db_http_requests_total"}
     assert routes == {"/api/v1/debates/{id}", "none", "/openapi.json", "/healthz"}
     key = ("aragora_db_http_requests_total", ("method", "GET"), ("route", "/api/v1/debates/{id}"), ("status", "404"))

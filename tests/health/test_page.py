@@ -18,7 +18,7 @@ from aragora_db.stores import EloStore
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>&amp;"
 
 
-class Page(HTMLParser):
+class _Page(HTMLParser):
     """What the document is made of. Every element that is opened must be closed."""
 
     VOID = frozenset({"meta", "link", "path", "rect", "img", "br"})
@@ -28,6 +28,8 @@ class Page(HTMLParser):
         self.elements, self.texts, self.open = [], [], []
         self.feed(source)
         assert self.open == []
+
+    # HTMLParser's callbacks.
 
     def handle_starttag(self, tag, attrs):
         self.elements.append((tag, dict(attrs)))
@@ -60,12 +62,12 @@ def look(served):
     def fetch():
         answer = served.client.get("/")
         assert answer.status_code == 200
-        return Page(answer.text), answer
+        return _Page(answer.text), answer
 
     return fetch
 
 
-def play(session, matches):
+def _play(session, matches):
     store = EloStore(session)
     begin = utcnow() - timedelta(hours=matches)
     for number in range(matches):
@@ -87,7 +89,7 @@ def test_an_empty_database(look):
 
 def test_the_leaderboard_and_its_curves(served, look):
     """The board is what people come for: names, ratings, and a line for each."""
-    served.db.transact(lambda session: play(session, 12))
+    served.db.transact(lambda session: _play(session, 12))
     page, answer = look()
     assert "ada" in page.text
     ratings = served.db.transact(lambda session: EloStore(session).leaderboard(10).items, read_only=True)
@@ -102,7 +104,7 @@ def test_the_leaderboard_and_its_curves(served, look):
 
 def test_names_are_text(served, look):
     """An agent's name is somebody's input; on this page it must never be more than text."""
-    served.db.transact(lambda session: play(session, 3))
+    served.db.transact(lambda session: _play(session, 3))
     page, answer = look()
     assert "<script>alert" not in answer.text
     assert EVIL in "".join(page.texts)
@@ -114,7 +116,7 @@ def test_names_are_text(served, look):
 @pytest.mark.parametrize("matches", [1, 2])
 def test_few_points(served, look, matches):
     """A curve of one point, and ratings that are all the same, divide by zero easily."""
-    served.db.transact(lambda session: play(session, matches))
+    served.db.transact(lambda session: _play(session, matches))
     page, _ = look()
     assert page.all("polyline")
 
@@ -151,7 +153,7 @@ def test_the_policy_allows_what_is_there_and_nothing_else(look):
 
 def test_for_everybody(served, look):
     """Screen readers go by landmarks, headings, table headers and names of graphics; scripts may be off."""
-    served.db.transact(lambda session: play(session, 3))
+    served.db.transact(lambda session: _play(session, 3))
     page, answer = look()
     assert [attributes["lang"] for attributes in page.all("html")] == ["en"]
     for landmark in ("header", "main", "footer"):
@@ -170,7 +172,8 @@ def test_contrast():
     """Text of 4.5:1 or more against what it stands on, light and dark (WCAG 2.2, 1.4.3)."""
     style = (files("aragora_db.health.page") / "style.css").read_text()
     light, dark = (
-        dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", block)) for block in re.findall(r":root \{(.*?)\}", style, re.DOTALL)
+        dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", block))
+        for block in re.findall(r":root \{(.*?)\}", style, re.DOTALL)
     )
     pairs = [
         *((ink, ground) for ink in ("ink", "dim") for ground in ("page", "card")),
@@ -200,7 +203,7 @@ def contrast(one, other):
 def test_a_database_that_is_away(serve_app):
     """The page is opened when something is wrong: it has to open then."""
     served = serve_app("postgresql://nobody@127.0.0.1:9/none")
-    page = Page(served.client.get("/").text)
+    page = _Page(served.client.get("/").text)
     assert "Not ready" in page.text
     assert "The database did not answer." in page.text
     assert "No answer" in page.text

@@ -32,7 +32,7 @@ TELLTALES = (
 USER, PASSWORD, DATABASE = "mallory_user", "correct-horse-battery", "secret_db_name"
 
 
-def every_body(client):
+def _every_body(client):
     """The bodies, and headers, of everything that anybody can ask for."""
     requests = [("GET", path, {}) for path in PATHS]
     requests.append(("POST", "/api/v1/debates", {"json": {"task": "x"}}))
@@ -43,14 +43,14 @@ def every_body(client):
     }
 
 
-def assert_silent(bodies, words):
+def _assert_silent(bodies, words):
     for where, body in bodies.items():
         for word in (*words, *TELLTALES):
             assert word.lower() not in body.lower(), f"{where} tells {word!r}"
 
 
 @pytest.fixture
-def wrong(request, own_postgres, workspace):
+def wrong(request, own_postgres):
     """A URL with something wrong with it, and what of it must stay unknown."""
     good = own_postgres.url
     host_and_port = good.rpartition("@")[2].partition("/")[0]
@@ -76,10 +76,10 @@ def wrong(request, own_postgres, workspace):
 def test_a_database_that_cannot_be_used(wrong, serve_app):
     """An outage is when strangers look, and when every exception's text has the address in it."""
     url, words = wrong
-    served = serve_app(url, pool_timeout=1, health_token="for operators only")
-    bodies = every_body(served.client)
+    served = serve_app(url, pool_timeout=1, health_token="for operators only")  # noqa: S106 -- of this test
+    bodies = _every_body(served.client)
     assert "not_ready" in bodies["GET", "/readyz"]
-    assert_silent(bodies, {*words, "for operators only"})
+    _assert_silent(bodies, {*words, "for operators only"})
 
 
 def test_a_database_that_dies(own_postgres, serve_app, secrets_of):
@@ -87,21 +87,22 @@ def test_a_database_that_dies(own_postgres, serve_app, secrets_of):
     served = serve_app(own_postgres.url)
     assert served.client.get("/readyz").status_code == 200
     words = secrets_of(own_postgres.url)
-    assert_silent(every_body(served.client), words)
+    _assert_silent(_every_body(served.client), words)
     own_postgres.kill()
-    for watched in next(r.endpoint.__self__._context for r in served.client.application.routes if r.path == "/readyz").watch._watched.values():  # fmt: skip
+    [probe] = [route.endpoint for route in served.client.application.routes if route.path == "/readyz"]
+    for watched in probe.__self__._context.watch._watched.values():
         watched._last = None
-    bodies = every_body(served.client)
+    bodies = _every_body(served.client)
     assert "not_ready" in bodies["GET", "/readyz"]
-    assert_silent(bodies, words)
+    _assert_silent(bodies, words)
 
 
 def test_a_redis_that_cannot_be_used(fresh_databases, serve_app):
     """Redis's URL has a password as well."""
     served = serve_app(fresh_databases.url("sqlite"), redis_url=f"redis://{USER}:{PASSWORD}@127.0.0.1:9/0")
-    bodies = every_body(served.client)
+    bodies = _every_body(served.client)
     assert '"redis_pool":false' in bodies["GET", "/readyz"]
-    assert_silent(bodies, {USER, PASSWORD, "127.0.0.1", ":9/"})
+    _assert_silent(bodies, {USER, PASSWORD, "127.0.0.1", ":9/"})
 
 
 def test_replicas_that_cannot_be_used(fresh_databases, serve_app):
@@ -109,12 +110,12 @@ def test_replicas_that_cannot_be_used(fresh_databases, serve_app):
     served = serve_app(
         fresh_databases.url("postgresql"), read_urls=f"postgresql://{USER}:{PASSWORD}@127.0.0.1:9/{DATABASE}"
     )
-    assert_silent(every_body(served.client), {USER, PASSWORD, DATABASE, "127.0.0.1"})
+    _assert_silent(_every_body(served.client), {USER, PASSWORD, DATABASE, "127.0.0.1"})
 
 
 def test_operators_see_classes_and_no_addresses(serve_app):
     """Bodies for operators end up in tickets."""
-    served = serve_app(f"postgresql://{USER}:{PASSWORD}@127.0.0.1:9/{DATABASE}", health_token="t")
+    served = serve_app(f"postgresql://{USER}:{PASSWORD}@127.0.0.1:9/{DATABASE}", health_token="t")  # noqa: S106 -- as sent
     answer = served.client.get("/api/health", headers={"Authorization": "Bearer t"})
     assert answer.status_code == 503
     assert answer.json()["checks"]["database"]["error"] == "DatabaseUnavailable"

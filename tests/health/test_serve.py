@@ -30,7 +30,7 @@ def test_ready_and_json_on_stderr(dialect, fresh_databases, start_serve, eventua
 
 
 def test_settings_of_a_file(fresh_databases, start_serve, tmp_path, eventually):
-    """systemd's EnvironmentFile, without systemd."""
+    """An EnvironmentFile of systemd, without systemd."""
     file = tmp_path / "env"
     file.write_text(f"DATABASE_URL={fresh_databases.url('sqlite')}\nARAGORA_HEALTH_TOKEN=of-the-file\n")
     serve = start_serve(env_file=str(file))

@@ -15,7 +15,7 @@ from aragora_db.health.result import Report, Result, State
 from aragora_db.health.watch import FRESH, Watch
 
 
-class Asked(Check):
+class _Asked(Check):
     """Counts how often it is asked, and hangs while it is told to."""
 
     name = "asked"
@@ -31,27 +31,27 @@ class Asked(Check):
         return Result(State.OK)
 
 
-class Brisk(Asked):
+class _Brisk(_Asked):
     """Does not wait long."""
 
     name = "brisk"
     timeout = 0.05
 
 
-class Optional(Brisk):
+class _Optional(_Brisk):
     """Nobody needs it."""
 
     name = "optional"
     needed = False
 
 
-def results(watch):
+def _results(watch):
     return asyncio.run(watch.results())
 
 
 def test_many_probes_cost_one_check():
     """Every balancer node, Kubernetes, Prometheus and every open status page asks; the database must not notice."""
-    check = Asked()
+    check = _Asked()
     check.go_on.clear()
 
     async def many():
@@ -68,21 +68,21 @@ def test_many_probes_cost_one_check():
 
 def test_a_result_is_asked_again_when_it_is_old(eventually):
     """Remembered for ever, a result would be what was true at the start."""
-    check = Asked()
+    check = _Asked()
     watch = Watch([check])
 
     def asked_again():
-        results(watch)
+        _results(watch)
         return check.runs > 1
 
     eventually(f"a second run after {FRESH} s", asked_again)
 
 
-def test_a_check_that_hangs_fails_alone(eventually):
+def test_a_check_that_hangs_fails_alone():
     """A hung Redis must not make the database look hung, nor keep the answer back."""
-    hung, fine = Brisk(), Asked()
+    hung, fine = _Brisk(), _Asked()
     hung.go_on.clear()
-    found = results(Watch([hung, fine]))
+    found = _results(Watch([hung, fine]))
     assert found["brisk"].state is State.FAILED
     assert found["brisk"].detail == {"error": "timeout"}
     assert found["asked"].ok
@@ -91,22 +91,22 @@ def test_a_check_that_hangs_fails_alone(eventually):
 
 def test_a_check_that_hangs_is_not_piled_up(eventually):
     """One thread and one connection more with every probe would take the pool with it."""
-    hung = Brisk()
+    hung = _Brisk()
     hung.go_on.clear()
     watch = Watch([hung])
     for _ in range(4):
-        assert results(watch)["brisk"].state is State.FAILED
+        assert _results(watch)["brisk"].state is State.FAILED
         watch._watched["brisk"]._last = None  # a second later
     assert hung.runs == 2
     hung.go_on.set()
-    eventually("the check that hung to answer", lambda: results(watch)["brisk"].ok)
+    eventually("the check that hung to answer", lambda: _results(watch)["brisk"].ok)
 
 
 def test_what_is_not_needed_only_degrades():
     """Ready is what can serve."""
-    hung = Optional()
+    hung = _Optional()
     hung.go_on.clear()
-    report = Report(results(Watch([hung, Asked()])))
+    report = Report(_results(Watch([hung, _Asked()])))
     hung.go_on.set()
     assert report.ready
     assert report.degraded
@@ -125,7 +125,7 @@ def test_an_exception_is_a_failure_named_by_its_class():
         def run(self):
             raise ConnectionError("10.0.0.1 said no")
 
-    result = results(Watch([Broken()]))["broken"]
+    result = _results(Watch([Broken()]))["broken"]
     assert result.state is State.FAILED
     assert result.detail == {"error": "ConnectionError"}
 
@@ -136,7 +136,7 @@ def test_the_log_says_it_once(caplog):
     db = Database("postgresql://nobody@127.0.0.1:9/none?connect_timeout=2")
     watch = Watch([DatabaseCheck(db)])
     for _ in range(3):
-        assert not results(watch)["database"].ok
+        assert not _results(watch)["database"].ok
         watch._watched["database"]._last_at = 0.0
     [record] = [each for each in caplog.records if each.name == "aragora_db.health"]
     assert record.getMessage().startswith("check database: failed (DatabaseUnavailable: ")
@@ -183,9 +183,7 @@ def test_busy_is_not_dead(dialect, fresh_databases, serve_app, monkeypatch, even
 
 def _context(served):
     return next(
-        route.endpoint.__self__._context
-        for route in served.client.application.routes
-        if route.path == "/readyz"
+        route.endpoint.__self__._context for route in served.client.application.routes if route.path == "/readyz"
     )
 
 

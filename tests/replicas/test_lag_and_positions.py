@@ -16,18 +16,28 @@ def test_lag_is_the_age_of_what_is_missing():
     history = History(keep=10)
     assert history.seconds_behind(100, now=0.0) is None
     for second, position in enumerate([100, 100, 200, 300]):
-        history.add(float(second), position)
+        history.add(float(second), position, position)
     assert history.seconds_behind(99, now=4.0) is None, "behind all that is known"
     assert history.seconds_behind(100, now=4.0) == 2.0
     assert history.seconds_behind(250, now=4.0) == 1.0
     assert history.seconds_behind(300, now=4000.0) == 0.0, "an idle primary's replica is not behind"
 
 
+def test_a_write_is_before_the_first_sample_after_it():
+    """A reader would wait for what others wrote later, or not long enough for its own write."""
+    history = History(keep=10)
+    for second, position in enumerate([100, 200, 300]):
+        history.add(float(second), position, position + 5)
+    assert history.written_by(0.5) == 205
+    assert history.written_by(1.0) == 305
+    assert history.written_by(2.0) is None
+
+
 def test_old_samples_are_forgotten():
     """The history would grow for ever, and a replica that is days behind would seem to be known."""
     history = History(keep=10)
     for second in range(100):
-        history.add(float(second), second * 10)
+        history.add(float(second), second * 10, second * 10)
     assert history.seconds_behind(880, now=99.0) is None
     assert history.seconds_behind(900, now=99.0) == 8.0
 
@@ -35,8 +45,8 @@ def test_old_samples_are_forgotten():
 def test_a_primary_that_went_back_is_another_one():
     """After a failover that lost the end of the log, every replica would seem behind until the log is as long again."""
     history = History(keep=10)
-    history.add(1.0, 500)
-    history.add(2.0, 400)
+    history.add(1.0, 500, 500)
+    history.add(2.0, 400, 400)
     assert history.seconds_behind(400, now=3.0) == 0.0
 
 

@@ -29,6 +29,7 @@ def paused(cluster):
     def pause(database):
         database.write(TABLE)
         database.write("INSERT INTO counter VALUES (1, 0)")
+        database.read(N)  # from here on it is known where these writes are
         cluster.eventually(lambda: all(cluster.follows(each) for each in cluster.replicas), "the table is replicated")
         for server in cluster.replicas:
             cluster.ask(server.url, PAUSE)
@@ -66,7 +67,7 @@ def test_others_go_on_reading_a_replica_that_lags(cluster, open_database, paused
     paused(database)
     database.write("UPDATE counter SET n = 7")
     assert in_thread(lambda: database.read(N)) == 0
-    assert in_thread(lambda: database.where()) != cluster.primary.port
+    assert in_thread(database.where) != cluster.primary.port
     assert database.where() == cluster.primary.port
 
 
@@ -132,14 +133,13 @@ def test_a_read_is_no_write(cluster, open_database, paused):
 def test_the_position_travels_between_threads(cluster, open_database, paused, server_case: EngineCase):
     """After a redirect the next request, in another thread or process, would show the page without the change."""
     database = open_database(server_case, replica_wait=0)
+    other = open_database(server_case, url=database.dsn.url(), replica_wait=0)
     paused(database)
-    assert database.read(N, after=None) == 0 or server_case.is_async
     database.write("UPDATE counter SET n = 7")
     if database._runner is None:
         position = database.write_position()
     else:
         position = database._runner.run(database.write_position_async())
-    other = open_database(server_case, url=database.dsn.url(), replica_wait=0)
     assert other.read(N) == 0
     assert other.read(N, after=position) == 7
     assert other.where(after=position) == cluster.primary.port
@@ -194,6 +194,16 @@ def test_tasks_inherit_what_their_creator_wrote(open_database, paused):
     assert from_child == [0, 8], "a child's write does not reach back; its position does"
 
 
+def disturb(cluster, stop: threading.Event) -> None:
+    """Have replicas pause, resume and crash, in no order."""
+    dice = random.Random(7)
+    while not stop.wait(0.05):
+        server = dice.choice(cluster.replicas)
+        if dice.random() < 0.1:
+            server.restart()
+        cluster.ask(server.url, dice.choice([PAUSE, RESUME]))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("wait", [0.0, 0.2])
 def test_nobody_ever_reads_an_old_value_of_their_own(open_database, cluster, wait: float):
@@ -201,14 +211,6 @@ def test_nobody_ever_reads_an_old_value_of_their_own(open_database, cluster, wai
     database = open_database(replica_wait=wait)
     database.write(TABLE)
     stop = threading.Event()
-
-    def disturb():
-        dice = random.Random(7)
-        while not stop.wait(0.05):
-            server = dice.choice(cluster.replicas)
-            if dice.random() < 0.1:
-                server.restart()
-            cluster.ask(server.url, dice.choice([PAUSE, RESUME]))
 
     def count(who: int):
         for expected in range(1, 60):
@@ -227,7 +229,7 @@ def test_nobody_ever_reads_an_old_value_of_their_own(open_database, cluster, wai
         await asyncio.gather(*(count_async(who) for who in range(100, 108)))
         await database.aclose()
 
-    disturber = threading.Thread(target=disturb)
+    disturber = threading.Thread(target=disturb, args=(cluster, stop))
     disturber.start()
     try:
         with ThreadPoolExecutor(9) as pool:

@@ -26,13 +26,18 @@ LIMIT = 30.0
 """How long a condition may take to come true on a machine that is busy, in seconds."""
 
 
-def eventually(condition: Callable[[], Any], limit: float = LIMIT) -> Any:
-    """Poll until the condition holds; its value. The limit is for a machine that is busy, not a measurement."""
-    deadline = time.monotonic() + limit
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.01)
-    return value
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], Any]], Any]:
+    """Polls until a condition holds, and returns its value: ``eventually(lambda: ...)``."""
+
+    def eventually(condition: Callable[[], Any]) -> Any:
+        deadline = time.monotonic() + LIMIT
+        while not (value := condition()):
+            assert time.monotonic() < deadline, "it never came true"
+            time.sleep(0.01)
+        return value
+
+    return eventually
 
 
 @dataclass
@@ -133,6 +138,10 @@ class Servers:
     def start(self, *options: str, **more: Any) -> Server:
         """A server that runs."""
         return self.new(*options, **more).start()
+
+    def sentinel(self, configuration: str) -> Server:
+        """A Sentinel that runs."""
+        return self.start(kind=Sentinel, files={"sentinel.conf": configuration})
 
     def close(self) -> None:
         """Stop them all."""

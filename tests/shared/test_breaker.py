@@ -15,6 +15,7 @@ class Clock:
     now = 1000.0
 
     def __call__(self):
+        """The time."""
         return self.now
 
 
@@ -23,10 +24,13 @@ class Away(Exception):
 
 
 def failed(error):
+    """What the errors of these tests mean."""
     return True if isinstance(error, Away) else (False if isinstance(error, KeyError) else None)
 
 
 def fail(error=Away):
+    """A call that fails."""
+
     def work():
         raise error
 
@@ -35,15 +39,18 @@ def fail(error=Away):
 
 @pytest.fixture
 def clock():
+    """The breaker's clock."""
     return Clock()
 
 
 @pytest.fixture
 def breaker(clock):
+    """A breaker over it."""
     return Breaker(clock)
 
 
 def fails(breaker, times, error=Away):
+    """Let calls fail."""
     for _ in range(times):
         with pytest.raises(error):
             breaker.call(fail(error), failed)

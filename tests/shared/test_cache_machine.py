@@ -92,15 +92,18 @@ class CacheMachine(RuleBasedStateMachine):
         self.world.write(0)
 
     def now(self):
+        """Redis's clock, in milliseconds."""
         seconds, microseconds = self.world.admin.time()
         return seconds * 1000 + microseconds / 1000
 
     def commit(self):
+        """Write the next value."""
         self.value += 1
         self.world.write(self.value)
         self.overwritten[self.value - 1] = self.now()
 
     def invalidate(self, number):
+        """What an instance does after a commit."""
         value = self.value
         told = self.states[number].cache.invalidate(TOPIC)
         assert not (told and self.cut[number])
@@ -164,6 +167,7 @@ class CacheMachine(RuleBasedStateMachine):
         self.step(data.draw(st.sampled_from(sorted(self.readers))))
 
     def step(self, number):
+        """Let a reader go on, and judge what it returns."""
         reader, at_least, began = self.readers[number]
         value = reader.step()
         if value is not None:
@@ -171,6 +175,7 @@ class CacheMachine(RuleBasedStateMachine):
             self.judge(value, at_least, began)
 
     def judge(self, value, at_least, began):
+        """Whether a read may have returned this."""
         assert value >= at_least, f"{value} was returned after {at_least} had been made known"
         if value in self.overwritten:
             assert self.overwritten[value] >= began - self.world.ttl * 1000 - 2, "older than the time to live"
@@ -219,15 +224,19 @@ class World:
         self.write(0)
 
     def make(self, url, namespace):
+        """An instance."""
         return self._make(url, database=self._database, redis_namespace=namespace)
 
     def write(self, value):
+        """Commit a value."""
+
         def work(session):
             session.merge(EloRating(agent_name="ada", elo=float(value)))
 
         self._database.transact(work)
 
     def read(self):
+        """The value in the database."""
         statement = sa.select(EloRating.elo).where(EloRating.agent_name == "ada")
         return int(self._database.transact(lambda session: session.scalar(statement), read_only=True))
 

@@ -16,7 +16,8 @@ from aragora_db.errors import InvalidValue
 from aragora_db.shared import DEBATE_CREATED, DEBATE_FINISHED, GAP, Event
 from aragora_db.shared.events import MAX_BYTES, from_wire, to_wire
 from aragora_db.shared.subscriptions import Subscription
-from tests.shared.conftest import LIMIT, eventually
+
+LIMIT = 30.0  # seconds, for a machine that is busy
 
 BOTH = pytest.mark.parametrize("configured", [True, False], ids=["redis", "alone"])
 
@@ -103,7 +104,7 @@ def test_everyone_hears_them_in_order(instances, make, configured):
             assert subscription.get(0) is None
 
 
-def test_one_connection_however_many_listen(instances, redis_server):
+def test_one_connection_however_many_listen(instances, redis_server, eventually):
     """A hundred watchers would use up the pool, and the cache with it."""
     import redis  # noqa: PLC0415 -- next to its use
 
@@ -137,7 +138,7 @@ def test_messages_that_are_none_are_skipped_and_counted(instances, redis_server)
     client.close()
 
 
-def test_a_lost_connection_is_a_gap(make, servers):
+def test_a_lost_connection_is_a_gap(make, servers, eventually):
     """A page would show a debate as running that ended while Redis was away."""
     server = servers.start()
     state = make(server.url)
@@ -152,7 +153,7 @@ def test_a_lost_connection_is_a_gap(make, servers):
         assert subscription.get(LIMIT).type == DEBATE_FINISHED
 
 
-def test_a_connection_that_was_cut_is_a_gap(make, servers):
+def test_a_connection_that_was_cut_is_a_gap(make, servers, eventually):
     """redis-py connects again by itself, and says nothing about what was missed."""
     server = servers.start()
     state = make(server.url)
@@ -168,7 +169,7 @@ def test_a_connection_that_was_cut_is_a_gap(make, servers):
     client.close()
 
 
-def test_a_redis_that_hangs_is_noticed(make, servers, monkeypatch):
+def test_a_redis_that_hangs_is_noticed(make, servers, monkeypatch, eventually):
     """A cut cable says nothing: the page would wait for events for ever."""
     monkeypatch.setattr("aragora_db.shared.listener._SILENCE_SECONDS", 0.5)
     server = servers.start()
@@ -181,7 +182,7 @@ def test_a_redis_that_hangs_is_noticed(make, servers, monkeypatch):
         assert subscription.get(LIMIT).type == GAP
 
 
-def test_silence_alone_is_no_gap(make, servers, monkeypatch):
+def test_silence_alone_is_no_gap(make, servers, monkeypatch, eventually):
     """At night every page would load itself again every few seconds."""
     monkeypatch.setattr("aragora_db.shared.listener._SILENCE_SECONDS", 0.01)
     server = servers.start()
@@ -193,7 +194,7 @@ def test_silence_alone_is_no_gap(make, servers, monkeypatch):
     client.close()
 
 
-def test_subscribing_while_redis_is_away(make, servers):
+def test_subscribing_while_redis_is_away(make, servers, eventually):
     """A page could not be opened during an outage."""
     server = servers.new()
     state = make(server.url)
@@ -219,7 +220,7 @@ def test_who_does_not_keep_up_gets_a_gap():
 
 
 @BOTH
-def test_closing_ends_the_loops(instances, make, configured):
+def test_closing_ends_the_loops(instances, make, configured, eventually):
     """The process could not shut down while somebody watches."""
     state = instances(1)[0] if configured else make()
     got, listening = [], threading.Event()
@@ -248,15 +249,18 @@ url, namespace = sys.argv[1:]
 state = SharedState(Settings.explicit(redis_namespace=namespace), lambda: url, None)
 with state.events.subscribe() as subscription:
     print("listening", flush=True)
-    print(subscription.get(60).debate_id, flush=True)
+    while (event := subscription.get(60)).type == "gap":
+        print("gap", flush=True)
+    print(event.debate_id, flush=True)
 """
 
 
-def test_across_processes(instances, redis_server):
+def test_across_processes(instances, redis_server, eventually):
     """The debate that instance A runs would be seen by those who asked A only."""
     [one] = instances(1)
     command = [sys.executable, "-c", _WATCH, redis_server.url, one._namespace]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "listening\n"
-    assert one.events.publish(Event(DEBATE_CREATED, "d-1"))
-    assert process.communicate(timeout=60)[0] == "d-1\n"
+    # On a slow machine it listens before Redis has confirmed, and hears of a gap then.
+    eventually(lambda: one.events.publish(Event(DEBATE_CREATED, "d-1")) and process.poll() is not None)
+    assert process.communicate()[0].splitlines()[-1] == "d-1"

@@ -6,19 +6,20 @@ import logging
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 import redis
 
 from aragora_db.errors import ConfigurationError, RedisUnavailable
-from tests.shared.conftest import eventually
 
 TOPIC = "leaderboard"
 
 
-def heals(state):
-    """Ask for the health until Redis is found again."""
-    return eventually(lambda: state.health()["connected"])
+@pytest.fixture
+def heals(eventually):
+    """Asks for the health until Redis is found again."""
+    return lambda state: eventually(lambda: state.health()["connected"])
 
 
 def cached(state, value="again"):
@@ -27,7 +28,7 @@ def cached(state, value="again"):
     return state.cache.get_or_load(TOPIC, "probe", lambda: None) == value
 
 
-def test_killed_and_restarted(make, servers):
+def test_killed_and_restarted(make, servers, heals):
     """After a restart of Redis a process would do without it until it is restarted too, as Aragora's did."""
     server = servers.start()
     state = make(server.url)
@@ -51,7 +52,7 @@ def test_killed_and_restarted(make, servers):
     assert state.health()["breaker"] == "closed"
 
 
-def test_down_at_start(make, servers):
+def test_down_at_start(make, servers, eventually):
     """A Redis that starts a second later would never be used."""
     server = servers.new()
     state = make(server.url)
@@ -61,7 +62,7 @@ def test_down_at_start(make, servers):
     eventually(lambda: cached(state))  # by reads alone, nobody asks for the health
 
 
-def test_frozen_is_bounded_and_then_costs_nothing(make, servers):
+def test_frozen_is_bounded_and_then_costs_nothing(make, servers, heals):
     """A Redis that hangs would hold every request for as long as it hangs."""
     server = servers.start()
     state = make(server.url)
@@ -78,7 +79,7 @@ def test_frozen_is_bounded_and_then_costs_nothing(make, servers):
     assert cached(state)
 
 
-def test_frozen_while_many_wait(make, servers):
+def test_frozen_while_many_wait(make, servers, heals):
     """Fifty threads would each find out for themselves, one after the other."""
     server = servers.start()
     state = make(server.url)
@@ -96,7 +97,7 @@ def test_frozen_while_many_wait(make, servers):
     heals(state)
 
 
-def test_an_invalidation_that_could_not_be_sent(make, servers):
+def test_an_invalidation_that_could_not_be_sent(make, servers, heals):
     """Redis comes back and with it the leaderboard from before the match that was recorded meanwhile."""
     server = servers.start()
     one, two = make(server.url), make(server.url)
@@ -134,9 +135,10 @@ def test_full_without_eviction(make, servers):
     server = servers.start("--maxmemory", "2mb", "--maxmemory-policy", "noeviction")
     state = make(server.url)
     client = server.client()
-    with pytest.raises(redis.exceptions.OutOfMemoryError):
+    with suppress(redis.exceptions.OutOfMemoryError):
         for number in range(100):
             client.set(f"foreign{number}", "x" * 100_000)
+    assert client.dbsize() < 100
     for value in range(10):
         assert state.cache.get_or_load(TOPIC, "key", lambda value=value: value) == value
     assert state.health()["connected"]
@@ -147,7 +149,7 @@ def test_full_without_eviction(make, servers):
     client.close()
 
 
-def test_a_replica_that_takes_no_writes(make, servers):
+def test_a_replica_that_takes_no_writes(make, servers, eventually, heals):
     """After a failover behind one address the old connections lead to a replica, which refuses for ever."""
     server = servers.start()
     state = make(server.url)
@@ -172,7 +174,7 @@ def test_more_threads_than_connections(make, servers):
 
     def ask(number):
         barrier.wait(30)
-        return [state.cache.get_or_load(TOPIC, f"key{number}-{each}", lambda: each) for each in range(20)]
+        return [state.cache.get_or_load(TOPIC, f"key{number}-{each}", lambda each=each: each) for each in range(20)]
 
     with ThreadPoolExecutor(20) as pool:
         assert list(pool.map(ask, range(20))) == [list(range(20))] * 20
