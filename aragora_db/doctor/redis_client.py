@@ -77,13 +77,14 @@ class RedisAccess:
 
         return Connector(self._settings, lambda: self._url, None)
 
-    def ping(self) -> None:
-        """Ask it to answer.
+    def read(self) -> None:
+        """Ask it to answer, and for a key of ours that nobody sets.
 
         Raises:
             redis.RedisError: it did not.
         """
         self._connector.run(lambda client: client.ping())
+        self._connector.run(lambda client: client.get(f"{self._settings.redis_namespace}:doctor"))
 
     def info(self) -> list[dict[str, Any]]:
         """``INFO`` of each node.

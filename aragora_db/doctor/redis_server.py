@@ -31,7 +31,7 @@ NOT_PERMITTED = Fault(
     "redis-not-permitted",
     "error",
     "The ACL user may not do what we need.",
-    "ACL SETUSER {user} ~aragora:* &aragora:* +@all -@admin -@dangerous +info",
+    "ACL SETUSER {user} ~{namespace}:* &{namespace}:* +@all -@admin -@dangerous +info",
 )
 LOGIN_FAILED = Fault(
     "redis-refused",
@@ -93,14 +93,17 @@ def _login(examination: Examination) -> Iterator[Finding]:
     access = examination.redis
     user = access.url.username or "default"
     try:
-        access.ping()
+        access.read()
     except AuthenticationError:
         if access.url.password is None:
             yield NO_PASSWORD.found(f"Redis asks for a password, and {_SETTING} has none")
         else:
             yield WRONG_PASSWORD.found(f"Redis does not accept the password of the user {user}")
     except NoPermissionError:
-        yield NOT_PERMITTED.found(f"the user {user} may not even PING", user=user)
+        namespace = examination.settings.redis_namespace
+        yield NOT_PERMITTED.found(
+            f"the user {user} may not PING, or not read keys of {namespace}:", user=user, namespace=namespace
+        )
     except REDIS_ERRORS as error:
         yield LOGIN_FAILED.found(f"Redis answers with {type(error).__name__}")
     else:

@@ -20,7 +20,9 @@ SOON_DAYS: Final = 21
 # https://docs.openssl.org/3.0/man3/X509_STORE_CTX_get_error/; everything else is a matter of trust.
 REFUSALS: Final = {9: "expired", 10: "expired", 62: "name", 63: "name", 64: "name"}
 
-_DAY = 86400
+_VERSIONS: Final = {"TLSv1.2": ssl.TLSVersion.TLSv1_2, "TLSv1.3": ssl.TLSVersion.TLSv1_3}
+
+_DAY: Final = 86400
 
 
 class Verification(Enum):
@@ -41,18 +43,21 @@ def verification(parameters: Mapping[str, str]) -> Verification:
     return Verification.NONE
 
 
-def context(verify: Verification, authority: Path | None) -> ssl.SSLContext:
+def context(verify: Verification, authority: Path | None, versions: Mapping[str, str] | None = None) -> ssl.SSLContext:
     """A client's context: TLS 1.2 at least.
 
     Args:
         verify: how much of the certificate is looked at.
         authority: a PEM file with the authorities to trust; None trusts the system's.
+        versions: ``ssl_min_protocol_version`` and ``ssl_max_protocol_version``, in libpq's words.
 
     Raises:
         FileNotFoundError: there is no such file.
     """
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    made.minimum_version = ssl.TLSVersion.TLSv1_2
+    given = versions or {}
+    made.minimum_version = _VERSIONS.get(given.get("ssl_min_protocol_version", ""), ssl.TLSVersion.TLSv1_2)
+    made.maximum_version = _VERSIONS.get(given.get("ssl_max_protocol_version", ""), ssl.TLSVersion.MAXIMUM_SUPPORTED)
     made.check_hostname = verify is Verification.NAME
     made.hostname_checks_common_name = True  # as libpq, for certificates without any alternative name
     made.verify_mode = ssl.CERT_NONE if verify is Verification.NONE else ssl.CERT_REQUIRED
@@ -75,7 +80,7 @@ def connect(address: Address, parameters: Mapping[str, str], seconds: float) -> 
     """
     verify = verification(parameters)
     authority = None if parameters.get("sslrootcert") == "system" else _root(parameters)
-    made = context(verify, authority)
+    made = context(verify, authority, parameters)
     if parameters.get("sslcert"):
         made.load_cert_chain(parameters["sslcert"], parameters.get("sslkey"), parameters.get("sslpassword"))
     plain = connect_plainly(address, seconds)

@@ -57,6 +57,13 @@ class _Server(uvicorn.Server):
         self._drain.begin()
         self._leave_at = time.monotonic() + self._drain_seconds
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Signals are handled and connections accepted when the log says so."""
+        await super().startup(sockets)
+        for listener in sockets or []:
+            host, port = listener.getsockname()[:2]
+            log.info("listening on http://%s:%s", f"[{host}]" if ":" in host else host, port)
+
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second."""
         if self._leave_at is not None and time.monotonic() >= self._leave_at:
@@ -121,8 +128,6 @@ def serve(db: Database, listener: socket.socket, drain_seconds: float) -> bool:
         backlog=_BACKLOG,
     )
     server = _Server(config, drain, drain_seconds)
-    host, port = listener.getsockname()[:2]
-    log.info("listening on http://%s:%s", f"[{host}]" if ":" in host else host, port)
     try:
         asyncio.run(server.serve([listener]))
     finally:

@@ -41,11 +41,15 @@ class _Watched:
         self._last: Result | None = None
         self._last_at = 0.0
 
+    def fresh(self) -> Result | None:
+        return self._last if time.monotonic() - self._last_at < FRESH else None
+
     async def result(self) -> Result:
         now = time.monotonic()
         with self._lock:
-            if self._last is not None and now - self._last_at < FRESH:
-                return self._last
+            known = self.fresh()
+            if known is not None:
+                return known
             run = self._current(now)
         if run is not None and run.future is not None:
             try:
@@ -82,8 +86,8 @@ class _Watched:
             return self._remember(result, problem)
 
     def _remember(self, result: Result, problem: Exception | None) -> Result:
-        before = State.OK if self._last is None else self._last.state
-        self._last, self._last_at = result, time.monotonic()
+        before = self._last.state if self._last is not None else result.state if result.ok else State.OK
+        self._last, self._last_at = result, time.monotonic()  # the result first: `fresh` takes no lock
         if result.state is not before:
             level = logging.INFO if result.ok else logging.WARNING
             log.log(level, "check %s: %s%s", self._check.name, result.state, _why(result, problem))
@@ -105,8 +109,11 @@ class Watch:
 
         Takes as long as the slowest, and never longer than its timeout.
         """
-        found = await asyncio.gather(*(watched.result() for watched in self._watched.values()))
-        return dict(zip(self._watched, found, strict=True))
+        known = {name: watched.fresh() for name, watched in self._watched.items()}
+        missing = [name for name, result in known.items() if result is None]
+        asked = await asyncio.gather(*(self._watched[name].result() for name in missing)) if missing else ()
+        answers = dict(zip(missing, asked, strict=True))
+        return {name: result or answers[name] for name, result in known.items()}
 
 
 def _why(result: Result, problem: Exception | None) -> str:

@@ -142,6 +142,20 @@ def doctor_command(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[in
     return run
 
 
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port whose queue is full, so that the kernel drops each new connection as a firewall does."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        port = listener.getsockname()[1]
+        for _ in range(8):
+            client = stack.enter_context(socket.socket())
+            client.settimeout(0)
+            with suppress(BlockingIOError):
+                client.connect(("127.0.0.1", port))
+        yield port
+
+
 # -- PostgreSQL -------------------------------------------------------------------------------------------------------
 
 

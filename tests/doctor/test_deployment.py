@@ -69,6 +69,13 @@ def test_missing_instances(healthy_url, redis_server, examine):
     assert "2 instances are expected" in report["instances-missing"].says
 
 
+def test_no_database(examine):
+    """PostgreSQL is asked for and nothing says where: nobody must end up on SQLite for that."""
+    report = examine(backend="postgresql")
+    assert report.errors == ["no-database"]
+    assert "DATABASE_URL" in report["no-database"].says
+
+
 @pytest.mark.parametrize("values", [{"require_distributed": True}, {"env": "production"}, {"multi_instance": True}])
 def test_state_on_one_machine(values, examine):
     """The guard stops the instance at its start; doctor says so before."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -62,6 +63,24 @@ def test_another_journal_mode(tmp_path, examine):
     with closing(sqlite3.connect(tmp_path / "aragora.db")) as connection:
         connection.execute(found.mend.split('"')[1])
     assert "journal-not-wal" not in examine(data_dir=tmp_path)
+
+
+def test_a_disk_that_is_nearly_full(tmp_path, examine):
+    """No room for a copy is no room for VACUUM, for a backup, or for tomorrow. A file with a hole is that large."""
+    with (tmp_path / "aragora.db").open("wb") as file:
+        file.truncate(shutil.disk_usage(tmp_path).free + 10**9)
+    report = examine(data_dir=tmp_path)
+    assert report["disk-nearly-full"].level == "warn"
+    assert report["disk-nearly-full"].mend.startswith(f"df -h {tmp_path}")
+
+
+def test_a_network_file_system(tmp_path, examine, monkeypatch):
+    """SQLite's locks do not hold there. No such disk is at hand: the kernel's table of mounts is another one here."""
+    (tmp_path / "mounts").write_text(f"/dev/sda1 / ext4 rw 0 0\nserver:/export {tmp_path} nfs4 rw 0 0\n")
+    monkeypatch.setattr("aragora_db.doctor.file._MOUNTS", tmp_path / "mounts")
+    report = examine(data_dir=tmp_path)
+    assert report["network-file-system"].level == "warn"
+    assert "nfs4" in report["network-file-system"].says
 
 
 def test_the_file_system_is_told_by_the_longest_mount_point():

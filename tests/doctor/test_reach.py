@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -30,20 +30,6 @@ def test_a_closed_port(examine):
     assert report.errors == ["closed-port"]
     assert report["closed-port"].says == f"127.0.0.1:{port}: nothing listens there"
     assert f"pg_isready -h 127.0.0.1 -p {port}" in report["closed-port"].mend
-
-
-@pytest.fixture
-def silent_port() -> Iterator[int]:
-    """A port whose queue is full, so that the kernel drops each new connection as a firewall does."""
-    with ExitStack() as stack:
-        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
-        port = listener.getsockname()[1]
-        for _ in range(8):
-            client = stack.enter_context(socket.socket())
-            client.settimeout(0)
-            with suppress(BlockingIOError):
-                client.connect(("127.0.0.1", port))
-        yield port
 
 
 def test_a_firewall_that_drops_packets(silent_port, examine):
@@ -101,6 +87,22 @@ def test_missing_tls(healthy_url, examine):
     assert report.errors == ["no-tls"]
     assert "sslmode=require" in report["no-tls"].says
     assert report["login"].says == "not tried, because tls has to be in order first"
+
+
+def test_a_network_in_the_clear(own_postgres, examine):
+    """With sslmode=prefer and a server without TLS everybody on the way reads along, and nothing says so.
+
+    Every address of this machine that is not its usual one has to stand for another machine's.
+    """
+    own_postgres.set(listen_addresses="127.0.0.1,127.0.0.2")
+    own_postgres.restart()
+    try:
+        report = examine(database_url=own_postgres.url("127.0.0.2"))
+        assert report["not-encrypted"].level == "warn"
+        assert "127.0.0.2" in report["not-encrypted"].says
+    finally:
+        own_postgres.set(listen_addresses="127.0.0.1")
+        own_postgres.restart()
 
 
 # -- certificates -----------------------------------------------------------------------------------------------------
@@ -178,3 +180,17 @@ def test_a_certificate_that_nobody_looks_at(own_postgres, authority, examine):
     report = examine(database_url=own_postgres.url("localhost", sslmode="require"))
     assert report.errors == []
     assert "whose certificate it is, is not looked at" in report["certificate"].says
+
+
+def test_no_common_version(own_postgres, authority, root, examine, eventually):
+    """The server was hardened to TLS 1.3, and the client was told to stop at 1.2."""
+    own_postgres.certify(authority.issue_cert("localhost"))
+    own_postgres.set(ssl_min_protocol_version="TLSv1.3")
+    url = own_postgres.url("localhost", sslmode="verify-full", sslrootcert=root, ssl_max_protocol_version="TLSv1.2")
+    try:
+        report = eventually(
+            lambda: (found := examine(database_url=url)).errors and found, "the server's setting is in force"
+        )
+        assert report.errors == ["tls-failed"]
+    finally:
+        own_postgres.set(ssl_min_protocol_version="TLSv1.2")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import redis
@@ -37,6 +39,18 @@ def test_a_closed_port(of):
     assert "redis-cli -h 127.0.0.1" in report["redis-closed-port"].mend
 
 
+def test_a_firewall(of, silent_port):
+    """The cache's security group knows the other instance only."""
+    assert of(f"redis://:Zk9-secret@127.0.0.1:{silent_port}", connect_timeout=2).errors == ["redis-no-answer"]
+
+
+def test_a_network_in_the_clear(of, start_redis):
+    """A password that crosses a network in the clear is everybody's. 127.0.0.2 stands for another machine here."""
+    report = of(f"redis://127.0.0.2:{start_redis({}, 'bind 127.0.0.2', 'protected-mode no')}")
+    assert report["redis-not-encrypted"].level == "warn"
+    assert report.errors == []
+
+
 def test_an_unusable_url(of):
     """A # in the password cuts the URL: redis-py alone would ask localhost."""
     report = of("redis://:Zk9#secret@cache.example:6379")
@@ -61,8 +75,18 @@ def test_passwords(of, start_redis):
 
 def test_rights(of, start_redis):
     """An ACL user who may nothing, and one who may all but look."""
-    port = start_redis({}, "user nobody on >Zk9-secret -@all", "user quiet on >Zk9-secret ~* &* +@all -info")
-    assert of(f"redis://nobody:Zk9-secret@127.0.0.1:{port}").errors == ["redis-not-permitted"]
+    port = start_redis(
+        {},
+        "user nobody on >Zk9-secret -@all",
+        "user quiet on >Zk9-secret ~* &* +@all -info",
+        "user other on >Zk9-secret ~other:* +@all",
+    )
+    report = of(f"redis://nobody:Zk9-secret@127.0.0.1:{port}")
+    assert report.errors == ["redis-not-permitted"]
+    with closing(redis.Redis(port=port)) as client:
+        client.execute_command(*report["redis-not-permitted"].mend.split())
+    assert of(f"redis://nobody:Zk9-secret@127.0.0.1:{port}").errors == []
+    assert of(f"redis://other:Zk9-secret@127.0.0.1:{port}").errors == ["redis-not-permitted"]
     quiet = of(f"redis://quiet:Zk9-secret@127.0.0.1:{port}")
     assert quiet.errors == []
     assert quiet["redis-memory"].level == "skipped"
@@ -144,8 +168,8 @@ def test_cluster(examine, start_redis, tmp_path, eventually):
 def encrypted(start_redis):
     """Starts a Redis that speaks TLS only, with this certificate."""
 
-    def start(authority: trustme.CA, *names: str) -> int:
-        certificate = authority.issue_cert(*names)
+    def start(authority: trustme.CA, *names: str, **options: Any) -> int:
+        certificate = authority.issue_cert(*names, **options)
         files = {
             "server.crt": b"".join(each.bytes() for each in certificate.cert_chain_pems),
             "server.key": certificate.private_key_pem.bytes(),
@@ -172,6 +196,15 @@ def test_tls(of, encrypted, tmp_path):
     assert of(by_number, redis_ssl_ca_certs=tmp_path / "ca.pem").errors == ["redis-wrong-host-name"]
     assert of(url, redis_ssl_ca_certs=tmp_path / "none.pem").errors == ["redis-no-root-certificate"]
     assert of(f"redis://:Zk9-secret@localhost:{port}").errors == ["redis-needs-tls"]
+
+
+def test_an_expired_certificate(of, encrypted, tmp_path):
+    """Nobody renewed it: every instance loses its cache in the same minute."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    port = encrypted(authority, "localhost", not_after=datetime.now(UTC) - timedelta(days=1))
+    report = of(f"rediss://:Zk9-secret@localhost:{port}", redis_ssl_ca_certs=tmp_path / "ca.pem")
+    assert report.errors == ["redis-expired-certificate"]
 
 
 def test_no_tls(of, start_redis):

@@ -100,6 +100,13 @@ def test_names_are_unique_and_needs_come_first():
             assert meanings.setdefault(fault.name, fault) is fault, f"{fault.name} has two meanings"
 
 
+def test_every_fault_is_provoked():
+    """A fault that no test has ever seen may be one that doctor does not see either."""
+    tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
+    faults = {fault.name for check in checks() for fault in check.faults}
+    assert [name for name in sorted(faults) if f'"{name}"' not in tests] == []
+
+
 def test_the_guide_shows_the_table():
     """A finding that the guide does not name sends its reader to the source."""
     page = (Path(__file__).parents[2] / "docs/guide/doctor.md").read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from contextlib import closing
 from urllib.parse import urlsplit
@@ -13,6 +14,20 @@ from aragora_db.config import Settings
 from aragora_db.database import Database
 from aragora_db.engine import create_engine
 from aragora_db.migrations import scripts
+
+REVISION = """\"\"\"A revision of a test.\"\"\"
+
+from aragora_db.migrations.forward_only import no_way_back as __getattr__
+
+revision = "{stem}"
+down_revision = "{follows}"
+branch_labels = None
+depends_on = None
+
+
+def upgrade():
+    pass
+"""
 
 
 @pytest.fixture
@@ -42,6 +57,66 @@ def test_pending_migrations(dialect, fresh_databases, examine):
     with closing(Database(url)) as database:
         database.migrate()
     assert examine(database_url=url).errors == []
+
+
+@pytest.fixture
+def revisions(tmp_path, monkeypatch):
+    """A copy of the revisions; the package reads these until the test ends."""
+    folder = tmp_path / "alembic"
+    shutil.copytree(scripts.script_location(), folder, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(scripts, "script_location", lambda: folder)
+
+    def forget():
+        scripts.chain.cache_clear()
+        scripts.checksum.cache_clear()
+
+    class Copy:
+        def add(self, stem):
+            """A revision that does nothing, after the newest one."""
+            source = REVISION.format(stem=stem, follows=scripts.head())
+            (folder / "versions" / f"{stem}.py").write_text(source)
+            forget()
+
+        def remove(self, stem):
+            """As if it had never been there."""
+            (folder / "versions" / f"{stem}.py").unlink()
+            forget()
+
+        def edit(self, stem):
+            """Put a comment before it."""
+            path = folder / "versions" / f"{stem}.py"
+            path.write_text(f"# edited\n{path.read_text()}")
+            forget()
+
+    forget()
+    yield Copy()
+    monkeypatch.undo()
+    forget()
+
+
+def test_a_database_of_a_newer_version(dialect, fresh_databases, revisions, examine):
+    """A deployment was rolled back and the database was not: the old code must not write into it."""
+    url = fresh_databases.url(dialect)
+    revisions.add("20991230_newer")
+    with closing(Database(url)) as database:
+        database.migrate()
+    revisions.remove("20991230_newer")
+    report = examine(database_url=url)
+    assert report.errors == ["schema-ahead"]
+    assert "20991230_newer" in report["schema-ahead"].says
+    revisions.add("20991231_mine")
+    report = examine(database_url=url)
+    assert report.errors == ["schema-diverged"]
+
+
+def test_an_edited_revision(dialect, fresh_databases, revisions, examine):
+    """Two databases at the same revision are not the same any more, and nobody can tell which is which."""
+    url = fresh_databases.url(dialect)
+    edited = scripts.head()
+    revisions.edit(edited)
+    report = examine(database_url=url)
+    assert report.errors == ["revision-edited"]
+    assert edited in report["revision-edited"].says
 
 
 def test_drift(dialect, fresh_databases, statements, examine):

@@ -176,6 +176,8 @@ def test_busy_is_not_dead(dialect, fresh_databases, serve_app, monkeypatch, even
         stop.set()
         for thread in threads:
             thread.join()
+        watched = _context(served).watch._watched.values()
+        eventually("the checks that waited to end", lambda: not any(each._runs for each in watched))
     assert {answer.status_code for answer in seen} == ({200} if moving else {503})
     assert seen[-1].json()["checks"]["db_pool"] is False
     assert seen[-1].json()["checks"]["degraded_mode"] is False

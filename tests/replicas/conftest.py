@@ -25,7 +25,7 @@ from aragora_db.testing.standby import Server, start_primary, start_standby
 from aragora_db.testing.workspace import make_workspace, remove_workspace
 
 HANG_SECONDS = 60.0
-TEMPLATE = "migrated"
+DATABASE = "aragora"
 
 
 @dataclass
@@ -44,11 +44,10 @@ class Cluster:
         name = f"standby-{next(self.numbers)}"
         return start_standby(self.primary, self.binaries, self.workspace, self.account, name)
 
-    def new_database(self) -> str:
-        """The name of a new database with our tables."""
-        name = f"test_{next(self.numbers)}"
-        create_database(self.primary.url, name, TEMPLATE)
-        return name
+    @property
+    def url(self) -> str:
+        """The database with our tables, on the primary; all tests share it."""
+        return self.primary.url_for(DATABASE)
 
     def mend(self) -> None:
         """Start what is down, wake what sleeps, replay what waits, and wait until all replicas follow."""
@@ -58,6 +57,7 @@ class Cluster:
                 server.restart()
         for server in self.replicas:
             self.ask(server.url, "SELECT pg_wal_replay_resume()")
+        self.ask(self.url, "DROP TABLE IF EXISTS t, counter")
         self.eventually(lambda: all(self.follows(server) for server in self.replicas), "all replicas follow")
 
     def follows(self, server: Server) -> bool:
@@ -69,7 +69,8 @@ class Cluster:
     def ask(url: str, statement: str, *values: Any) -> Any:
         """The first column of the first row, over a connection of its own."""
         with psycopg.connect(url, autocommit=True) as connection:
-            row = connection.execute(statement, values).fetchone()
+            cursor = connection.execute(statement, values)
+            row = cursor.fetchone() if cursor.description is not None else None
             return row[0] if row is not None else None
 
     @staticmethod
@@ -128,7 +129,7 @@ def _cluster() -> Iterator[Cluster]:
         primary = start_primary(binaries, workspace, account)
         stack.callback(primary.stop)
         made = Cluster(workspace, account, binaries, primary, [])
-        migrated = Database(create_database(primary.url, TEMPLATE))
+        migrated = Database(create_database(primary.url, DATABASE))
         migrated.migrate()
         migrated.close()
         for _ in range(2):
@@ -146,7 +147,7 @@ def cluster(_cluster: Cluster) -> Cluster:
 
 @pytest.fixture
 def open_database(cluster: Cluster) -> Iterator[Callable[..., ReplicatedDatabase]]:
-    """Opens a new database through an engine: ``open_database(case, replicas=cluster.replicas[:1], replica_wait=0)``.
+    """Opens the database through an engine: ``open_database(case, replicas=cluster.replicas[:1], replica_wait=0)``.
 
     Unless ``ready=False`` it waits until every replica takes part.
     """
@@ -162,9 +163,10 @@ def open_database(cluster: Cluster) -> Iterator[Callable[..., ReplicatedDatabase
             **settings: Any,
         ) -> ReplicatedDatabase:
             servers = cluster.replicas if replicas is None else replicas
-            url = url or cluster.primary.url_for(cluster.new_database())
             read_urls = ",".join(urls or [f"postgresql://127.0.0.1:{server.port}" for server in servers])
-            database = ReplicatedDatabase(Settings.explicit(database_url=url, read_urls=read_urls, **settings), case)
+            database = ReplicatedDatabase(
+                Settings.explicit(database_url=url or cluster.url, read_urls=read_urls, **settings), case
+            )
             stack.callback(database.end)
             database.ensure_ready()
             if ready:

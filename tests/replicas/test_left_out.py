@@ -171,7 +171,7 @@ def test_a_follower_of_another_primary_is_left_out(cluster, open_database):
 
 def test_reads_go_on_while_the_primary_is_away(cluster, open_database, server_case: EngineCase):
     """A failover of the primary would stop readers too, though replicas have the data."""
-    database = open_database(server_case, url=cluster.primary.url_for("migrated"), connect_timeout=2)
+    database = open_database(server_case, connect_timeout=2)
     database.ports()
     cluster.primary.kill()
     assert database.ports() <= {server.port for server in cluster.replicas}

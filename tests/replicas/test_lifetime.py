@@ -8,7 +8,6 @@ import threading
 import weakref
 from urllib.parse import quote
 
-import psycopg
 import pytest
 
 from aragora_db import Database, Settings
@@ -38,7 +37,7 @@ def test_watches_begin_with_the_first_reader_and_end_with_close(cluster, open_da
 
 def test_a_database_that_nobody_holds_is_watched_no_more(cluster):
     """Each forgotten `Database` would keep threads and connections for the life of the process."""
-    url = cluster.primary.url_for(cluster.new_database())
+    url = cluster.url
     database = Database(
         Settings.explicit(database_url=url, read_urls=f"postgresql://127.0.0.1:{cluster.replicas[0].port}")
     )
@@ -106,12 +105,10 @@ class Vault:
 
 def test_a_new_password_reaches_the_replicas(cluster):
     """After a rotation every replica would be left out until a restart."""
-    name = cluster.new_database()
-    with psycopg.connect(cluster.primary.url, autocommit=True) as connection:
-        connection.execute("CREATE ROLE rotating LOGIN SUPERUSER PASSWORD 'first'")
+    cluster.ask(cluster.url, "CREATE ROLE rotating LOGIN SUPERUSER PASSWORD 'first'")
 
     def url(password):
-        return f"postgresql://rotating:{quote(password)}@127.0.0.1:{cluster.primary.port}/{name}"
+        return f"postgresql://rotating:{quote(password)}@127.0.0.1:{cluster.primary.port}/aragora"
 
     vault = Vault(url("first"))
     read_urls = ",".join(f"postgresql://127.0.0.1:{server.port}" for server in cluster.replicas)
@@ -120,8 +117,7 @@ def test_a_new_password_reaches_the_replicas(cluster):
         with database.session(read_only=True) as session:
             session.connection()
         cluster.eventually(lambda: all(each["healthy"] for each in database.replicas_health()), "both serve")
-        with psycopg.connect(cluster.primary.url, autocommit=True) as connection:
-            connection.execute("ALTER ROLE rotating PASSWORD 'second'")
+        cluster.ask(cluster.url, "ALTER ROLE rotating PASSWORD 'second'")
         vault.url = url("second")
         cluster.eventually(lambda: all(cluster.follows(each) for each in cluster.replicas), "the role is replicated")
         for server in cluster.replicas:

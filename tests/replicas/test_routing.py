@@ -31,7 +31,7 @@ def test_replicas_take_turns(cluster, open_database, server_case: EngineCase):
 
 def test_the_first_reader_waits_for_a_replica(cluster, open_database, server_case: EngineCase):
     """A nightly report, one long query, would run on the primary because nothing was known yet."""
-    database = open_database(server_case, ready=False, url=cluster.primary.url_for("migrated"))
+    database = open_database(server_case, ready=False)
     assert database.where() != cluster.primary.port
 
 

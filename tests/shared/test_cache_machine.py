@@ -180,23 +180,37 @@ class CacheMachine(RuleBasedStateMachine):
         if value in self.overwritten:
             assert self.overwritten[value] >= began - self.world.ttl * 1000 - 2, "older than the time to live"
 
+    @rule(number=INSTANCES)
+    def write_cut_off(self, number):
+        """A commit while its instance cannot reach Redis, for a moment."""
+        self.cut_off(number)
+        self.write(number)
+        self.mend(number)
+
+    def cut_off(self, number):
+        """Redis knows the instance no more."""
+        self.cut[number] = True
+        self.world.admin.execute_command("ACL", "SETUSER", f"user{number}", "off")
+        self.world.admin.execute_command("CLIENT", "KILL", "USER", f"user{number}")
+
+    def mend(self, number):
+        """Redis knows it again, and its breaker lets it try."""
+        self.cut[number] = False
+        self.clock += 60
+        self.world.admin.execute_command("ACL", "SETUSER", f"user{number}", "on")
+
     @rule(what=st.sampled_from(["evict", "flush", "cut", "mend", "wait"]), number=INSTANCES, place=st.integers(0, 10))
     def mishap(self, what, number, place):
         """Something happens to Redis, or to an instance's way to it."""
-        user = f"user{number}"
         if what == "evict":
             keys = sorted(self.world.admin.keys(f"{self.namespace}:*"))
             self.world.admin.delete(keys[place % len(keys)], "none") if keys else None
         elif what == "flush":
             self.world.admin.flushall()
         elif what == "cut":
-            self.cut[number] = True
-            self.world.admin.execute_command("ACL", "SETUSER", user, "off")
-            self.world.admin.execute_command("CLIENT", "KILL", "USER", user)
+            self.cut_off(number)
         elif what == "mend":
-            self.cut[number] = False
-            self.clock += 60  # its breaker lets it try
-            self.world.admin.execute_command("ACL", "SETUSER", user, "on")
+            self.mend(number)
         elif self.world.ttl < 1:
             until = self.now() + self.world.ttl * 1000
             while self.now() < until:

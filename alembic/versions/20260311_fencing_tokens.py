@@ -1,6 +1,6 @@
 """Fencing tokens: an expired holder of a lock is refused by the database.
 
-Revision: 20261124_fencing_tokens
+Revision: 20260311_fencing_tokens
 Follows: 20260310_imports
 Created: 2026-11-24
 """
@@ -11,7 +11,7 @@ from alembic import op
 from aragora_db.migrations import vocabulary as v
 from aragora_db.migrations.forward_only import no_way_back as __getattr__  # noqa: F401 -- answers for `downgrade`
 
-revision = "20261124_fencing_tokens"
+revision = "20260311_fencing_tokens"
 down_revision = "20260310_imports"
 branch_labels = None
 depends_on = None
