@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Tracer, TracerProvider
 
     from aragora_db.database import Database
-    from aragora_db.engine.meter import Meter
 
 __all__ = ["instrument"]
 
@@ -58,8 +57,8 @@ def instrument(
 ) -> None:
     """Trace and measure a database.
 
-    Call it before the database is used: async engines and replicas' that are there already are not followed. Spans
-    hold statements with their placeholders, never parameters; so what is written into SQL text by hand is seen.
+    Every engine is followed, those of replicas and of later event loops too. Spans hold statements with their
+    placeholders, never parameters; so what is written into SQL text by hand is seen.
 
     Args:
         db: the database.
@@ -85,14 +84,7 @@ def instrument(
     meter = metrics.get_meter(__name__, __version__, meter_provider)
     pool = {POOL: f"{db.settings.application_name}/{namespace}"}
     _observe_pool(weakref.ref(db), meter, pool)
-    statements, used = _Statements(tracer, meter, common), _use_time(meter, pool)
-
-    def follow(engine: Engine) -> None:
-        statements.listen(engine)
-        used(engine)
-
-    follow(db.engine)
-    _hear(db.engine.pool.meter, meter, pool, follow)  # type: ignore[attr-defined] # our pools have one
+    db.observe_pools(_Pool(meter, pool, _Statements(tracer, meter, common)))
 
 
 class _Statements:
@@ -195,45 +187,29 @@ def _observe_pool(database: weakref.ref[Database], meter: OtelMeter, pool: dict[
     )
 
 
-def _use_time(meter: OtelMeter, pool: dict[str, str]) -> Callable[[Engine], None]:
-    histogram = meter.create_histogram(
-        USE,
-        "s",
-        "The time between borrowing a connection and returning it to the pool.",
-        explicit_bucket_boundaries_advisory=_BOUNDS,
-    )
+class _Pool:
+    """Wait and use of connections, and the engines whose statements are traced."""
 
-    def listen(engine: Engine) -> None:
-        @event.listens_for(engine, "checkout")
-        def _out(_connection: Any, record: Any, _proxy: Any) -> None:
-            record.record_info[USE] = time.perf_counter()
+    def __init__(self, meter: OtelMeter, pool: dict[str, str], statements: _Statements) -> None:
+        self._pool, self._statements = pool, statements
+        self._wait = meter.create_histogram(
+            WAIT,
+            "s",
+            "The time it took to obtain an open connection from the pool.",
+            explicit_bucket_boundaries_advisory=_BOUNDS,
+        )
+        self._use = meter.create_histogram(
+            USE,
+            "s",
+            "The time between borrowing a connection and returning it to the pool.",
+            explicit_bucket_boundaries_advisory=_BOUNDS,
+        )
 
-        @event.listens_for(engine, "checkin")
-        def _in(_connection: Any, record: Any) -> None:
-            since = record.record_info.pop(USE, None)
-            if since is not None:
-                histogram.record(time.perf_counter() - since, pool)
+    def attached(self, engine: Engine) -> None:
+        self._statements.listen(engine)
 
-    return listen
+    def waited(self, seconds: float) -> None:
+        self._wait.record(seconds, self._pool)
 
-
-def _hear(counted: Meter, meter: OtelMeter, pool: dict[str, str], follow: Callable[[Engine], None]) -> None:
-    """Hear of every wait, which no event of SQLAlchemy tells, and of every engine made from now on."""
-    histogram = meter.create_histogram(
-        WAIT,
-        "s",
-        "The time it took to obtain an open connection from the pool.",
-        explicit_bucket_boundaries_advisory=_BOUNDS,
-    )
-    waited, attach = counted.waited, counted.attach
-
-    def waited_and_told(seconds: float) -> None:
-        waited(seconds)
-        histogram.record(seconds, pool)
-
-    def attach_and_follow(engine: Engine) -> None:
-        attach(engine)
-        follow(engine)
-
-    counted.waited = waited_and_told  # type: ignore[method-assign]
-    counted.attach = attach_and_follow  # type: ignore[method-assign]
+    def held(self, seconds: float) -> None:
+        self._use.record(seconds, self._pool)

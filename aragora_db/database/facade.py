@@ -19,7 +19,7 @@ from aragora_db.database.replicas import Replicas
 from aragora_db.database.sessions import Sessions
 from aragora_db.engine import Target
 from aragora_db.engine.committed import Notify
-from aragora_db.engine.meter import Meter, PoolMetrics
+from aragora_db.engine.meter import Meter, Observer, PoolMetrics
 from aragora_db.errors import AragoraDBError
 
 if TYPE_CHECKING:
@@ -190,6 +190,10 @@ class Database(Sessions):
         One that is left out says why; a lag of None is not known. Never raises, and names no address.
         """
         return [] if self._replicas is None else self._replicas.health()
+
+    def observe_pools(self, observer: Observer) -> None:
+        """Tell an observer of every engine, wait and hold, such as `aragora_db.telemetry` does."""
+        self._primary.meter.tell(observer)
 
     def schema_verdict(self) -> str:
         """Where the schema is, by two small queries: ``at head``, ``behind``, ``ahead``, ``diverged``, ``empty``...

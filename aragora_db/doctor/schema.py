@@ -70,10 +70,6 @@ def _schema(examination: Examination) -> Iterator[Finding]:
     target = examination.target
     if examination.facts.get("journal", "wal") != "wal":
         yield skipped("a look with the package's own engine would switch the file to WAL", "aragora-db status")
-    elif target.through_transaction_pooler:
-        # The comparison needs the driver's own transaction, and behind a pooler it is ours.
-        yield from _judge(_state(target))
-        yield skipped("tables are not compared with the models through a pooler", "aragora-db check  # directly")
     else:
         try:
             yield from _judge(status(target))

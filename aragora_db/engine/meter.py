@@ -8,12 +8,12 @@ import threading
 import time
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any
+from typing import Any, Protocol
 from weakref import WeakSet
 
 from sqlalchemy import Engine, event
 
-__all__ = ["BOUNDS", "Durations", "Meter", "PoolMetrics"]
+__all__ = ["BOUNDS", "Durations", "Meter", "Observer", "PoolMetrics"]
 
 # Seconds. From a checkout without pre-ping (20 us) to the longest pool timeout that can be set (300 s).
 BOUNDS = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0)
@@ -63,6 +63,19 @@ class PoolMetrics:
     hold: Durations
 
 
+class Observer(Protocol):
+    """Hears of everything that is counted, in the thread or task it happens in; must not raise."""
+
+    def attached(self, engine: Engine) -> None:
+        """An engine's pool is counted from now on."""
+
+    def waited(self, seconds: float) -> None:
+        """A connection was handed out after this time."""
+
+    def held(self, seconds: float) -> None:
+        """A connection came back after this time."""
+
+
 class _Histogram:
     def __init__(self) -> None:
         self._counts = [0] * (len(BOUNDS) + 1)
@@ -84,6 +97,7 @@ class Meter:
     def __init__(self) -> None:
         self._wait, self._hold, self._timeouts = _Histogram(), _Histogram(), 0
         self._engines: WeakSet[Engine] = WeakSet()
+        self._observers: list[Observer] = []
         self.forget_parent()
         _meters.add(self)
 
@@ -101,11 +115,25 @@ class Meter:
         def _in(_connection: Any, record: Any) -> None:
             since = record.record_info.pop(_SINCE, None)
             if since is not None:
-                self._observe(self._hold, time.perf_counter() - since)
+                held = time.perf_counter() - since
+                self._observe(self._hold, held)
+                for observer in self._observers:
+                    observer.held(held)
+
+        for observer in self._observers:
+            observer.attached(engine)
+
+    def tell(self, observer: Observer) -> None:
+        """Have an observer hear of everything from now on, and of the engines that are there."""
+        for engine in list(self._engines):
+            observer.attached(engine)
+        self._observers.append(observer)
 
     def waited(self, seconds: float) -> None:
         """A connection was handed out after this time."""
         self._observe(self._wait, seconds)
+        for observer in self._observers:
+            observer.waited(seconds)
 
     def timed_out(self) -> None:
         """None became free in time."""

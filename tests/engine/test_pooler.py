@@ -12,6 +12,7 @@ from sqlalchemy import text
 from aragora_db.database import Database
 from aragora_db.errors import CommitUnknown, DatabaseUnavailable, ReadOnlyViolation, StatementTimeout
 from aragora_db.migrations import scripts
+from aragora_db.migrations.status import status
 from aragora_db.models import EloRating
 
 OURS = {"pooler": "transaction", "statement_timeout": 7, "command_timeout": 9, "idle_in_transaction_timeout": 11}
@@ -185,4 +186,14 @@ def test_migrations_through_the_pooler(fresh_databases, pgbouncer):
             "WHERE l.locktype = 'advisory' AND d.datname = current_database()"
         )
         assert session.scalar(left) == 0
+    database.close()
+
+
+def test_status_and_check_through_the_pooler(fresh_databases, pgbouncer):
+    """`aragora-db status` and `check` would stop with an error on every Supabase and Neon database."""
+    name = urlsplit(fresh_databases.url("postgresql")).path[1:]
+    database = Database(f"{pgbouncer.url_for(name)}?pgbouncer=true")
+    found = status(database._target)
+    assert found.good
+    assert found.drift == ()
     database.close()

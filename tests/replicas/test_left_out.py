@@ -196,3 +196,30 @@ def test_health_names_no_address(cluster, open_database):
     assert "127.0.0.1" not in shown
     assert "10.255" not in shown
     assert "hunter2" not in shown
+
+
+def test_a_query_in_the_way_of_replay_runs_again(cluster, open_database, server_case: EngineCase):
+    """TRUNCATE or VACUUM on the primary cancels readers on replicas: users would see it, or the replica be left out."""
+    database = open_database(server_case, replicas=cluster.replicas[:1])
+    url = cluster.replicas[0].url
+    cluster.ask(url, "ALTER SYSTEM SET max_standby_streaming_delay = '10ms'")
+    cluster.ask(url, "SELECT pg_reload_conf()")
+    database.write("CREATE TABLE t (n int)")
+    cluster.eventually(lambda: cluster.follows(cluster.replicas[0]), "the table is there")
+    attempts = []
+
+    def read(session):
+        attempts.append(session.scalar(text("SELECT inet_server_port()")))
+        session.scalar(text("SELECT count(*) FROM t"))
+        if len(attempts) == 1:
+            cluster.ask(cluster.url, "TRUNCATE t")
+            session.scalar(text("SELECT pg_sleep(30)"))
+        return session.scalar(text("SELECT count(*) FROM t"))
+
+    try:
+        assert database.run(read, read_only=True) == 0
+    finally:
+        cluster.ask(url, "ALTER SYSTEM RESET max_standby_streaming_delay")
+        cluster.ask(url, "SELECT pg_reload_conf()")
+    assert attempts == [cluster.replicas[0].port] * 2
+    assert database.serving() == [True]

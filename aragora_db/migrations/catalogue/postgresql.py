@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -35,9 +36,9 @@ def snapshots(connection: sa.Connection, metadata: sa.MetaData, tables: Collecti
         MigrationError: without the TEMPORARY privilege, in a read-only transaction, or without a current schema.
         UsageError: on an autocommitting connection, or with models that name a schema of their own.
     """
-    _refuse_autocommit(connection)
     _refuse_schemas(metadata)
     with _rolled_back(connection):
+        _refuse_autocommit(connection)
         schema, path = _session(connection)
         # The real schemas come first here: unless it is listed, pg_temp is searched before all others.
         connection.execute(_SET_PATH, {"path": ", ".join([*path, "pg_temp"])})
@@ -60,8 +61,13 @@ def _rolled_back(connection: sa.Connection) -> Generator[None]:
 
 
 def _refuse_autocommit(connection: sa.Connection) -> None:
-    """Without a transaction the path to pg_temp is forgotten at once, and create_all would make real tables."""
-    if connection.dialect.detect_autocommit_setting(connection.connection.dbapi_connection):  # type: ignore[arg-type]
+    """Without a transaction the path to pg_temp is forgotten at once, and create_all would make real tables.
+
+    The driver's own setting does not tell: behind a transaction pooler it says autocommit, and our BEGIN is sent.
+    """
+    connection.execute(_CURRENT_SCHEMA)
+    driver: Any = connection.connection.driver_connection
+    if not driver.info.transaction_status:
         raise UsageError(
             "The models cannot be compared on an autocommitting connection: they would be created for good. "
             "Use a connection without isolation_level=AUTOCOMMIT"
