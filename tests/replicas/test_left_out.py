@@ -106,11 +106,12 @@ def test_readers_survive_without_any_replica(cluster, open_database, server_case
 @pytest.mark.slow
 def test_a_replica_that_hangs_delays_nobody_for_long(cluster, open_database):
     """A machine that swaps, and answers nothing, would hold readers for ARAGORA_DB_COMMAND_TIMEOUT, a minute."""
-    database = open_database(command_timeout=30, statement_timeout=30)
-    database.ports()
+    database = open_database(command_timeout=600, statement_timeout=600)
+    assert len(database.ports()) == 2, "each pool has a connection"
     cluster.replicas[0].freeze()
     try:
         with Readers(database) as readers:
+            cluster.eventually(readers.more(), "readers go on")
             cluster.eventually(lambda: database.serving() == [False, True], "it is left out")
             cluster.eventually(readers.more(), "readers go on")
     finally:

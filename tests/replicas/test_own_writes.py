@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 from sqlalchemy import text
@@ -89,6 +91,63 @@ def test_no_wait_goes_to_the_primary_at_once(cluster, open_database, paused):
     database.write("UPDATE counter SET n = 7")
     assert database.read(N) == 7
     assert database.where() == cluster.primary.port
+
+
+class Switch:
+    """An address with several servers behind it, as a load balancer has: a connection goes where ``port`` says."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"postgresql://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._sockets: list[socket.socket] = [self._listener]
+        self._threads = [threading.Thread(target=self._accept)]
+        self._threads[0].start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(("127.0.0.1", self.port))
+                self._sockets += [client, server]
+                for pair in ((client, server), (server, client)):
+                    self._threads.append(threading.Thread(target=self._forward, args=pair))
+                    self._threads[-1].start()
+
+    @staticmethod
+    def _forward(source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        """Hang up on everybody."""
+        for each in self._sockets:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+        for thread in self._threads:
+            thread.join()
+
+
+def test_servers_behind_one_address_are_told_apart(cluster, open_database, server_case: EngineCase):
+    """Behind a load balancer we would look at one replica and read from another one, which is behind."""
+    fresh, old = cluster.replicas
+    setup = open_database(ready=False)
+    setup.write(TABLE)
+    setup.write("INSERT INTO counter VALUES (1, 0)")
+    cluster.eventually(lambda: cluster.follows(old), "the table is replicated")
+    cluster.ask(old.url, PAUSE)
+    switch = Switch(fresh.port)
+    try:
+        database = open_database(server_case, urls=[switch.url], replica_wait=60)
+        switch.port = old.port
+        database.write("UPDATE counter SET n = 7")
+        assert database.read(N) == 7
+        database.end()
+    finally:
+        switch.close()
 
 
 @pytest.mark.parametrize("way", ["engine", "autocommit", "commit inside", "function"])
