@@ -7,11 +7,12 @@ import shutil
 import sqlite3
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from aragora_db.config import Dsn, PoolerMode, detect_pooler
 from aragora_db.database import Database
 from aragora_db.errors import ConfigurationError, TransferError
 
@@ -42,19 +43,28 @@ def back_up(database: Database, file: Path) -> Backup:
     SQLite's online backup, or ``pg_dump``'s custom format.
 
     Raises:
-        TransferError: the file exists, or the tool failed; then there is no file.
-        ConfigurationError: ``pg_dump`` is not installed, or the database is in memory.
+        TransferError: the file exists, cannot be written, or the tool failed; then there is no file.
+        ConfigurationError: ``pg_dump`` is not installed, a transaction pooler is in between, or the database is in
+            memory.
         DatabaseError: the database could not be asked.
     """
-    if file.exists():
-        raise TransferError(f"{file} exists and is not overwritten; choose another name")
-    if not file.absolute().parent.is_dir():
-        raise TransferError(f"the folder of {file} does not exist; create it")
-    schema = database.schema_verdict()
-    if schema == _EMPTY:
-        raise TransferError(f"{database.dsn.masked} is empty; there is nothing to back up")
-    # Beside the target, so that the last step is a rename: a backup that has its name is whole.
-    handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.absolute().parent)
+    try:
+        if file.exists():
+            raise TransferError(f"{file} exists and is not overwritten; choose another name")
+        if not file.absolute().parent.is_dir():
+            raise TransferError(f"the folder of {file} does not exist; create it")
+        schema = database.schema_verdict()
+        if schema == _EMPTY:
+            raise TransferError(f"{database.dsn.masked} is empty; there is nothing to back up")
+        _write(database, file)
+        return Backup(file, file.stat().st_size, schema)
+    except OSError as error:
+        raise TransferError(f"{file} cannot be written: {error.strerror}") from error
+
+
+def _write(database: Database, file: Path) -> None:
+    # Beside the target, so that the last step is a rename: a backup that has its name is whole. Nobody else reads it.
+    handle, name = tempfile.mkstemp(prefix=".aragora-backup-", dir=file.absolute().parent)
     os.close(handle)
     part = Path(name)
     try:
@@ -64,7 +74,6 @@ def back_up(database: Database, file: Path) -> Backup:
         part.replace(file)
     finally:
         part.unlink(missing_ok=True)
-    return Backup(file, file.stat().st_size, schema)
 
 
 def restore(database: Database, file: Path) -> Backup:
@@ -73,7 +82,8 @@ def restore(database: Database, file: Path) -> Backup:
     Raises:
         TransferError: the database is not empty, the file is no backup of this kind, or the tool failed; nothing was
             restored then.
-        ConfigurationError: ``pg_restore`` is not installed, or the database is in memory.
+        ConfigurationError: ``pg_restore`` is not installed, a transaction pooler is in between, or the database is in
+            memory.
         DatabaseError: the database could not be asked.
     """
     tool = _TOOLS[database.dsn.backend]
@@ -109,7 +119,15 @@ def _pg_dump(database: Database, part: Path) -> None:
 
 def _pg_restore(database: Database, file: Path) -> None:
     # The owner is whoever restores: roles belong to the server, not to the database.
-    _run(database, "pg_restore", "--no-owner", "--no-privileges", "--exit-on-error", "--single-transaction", str(file))
+    _run(
+        database,
+        "pg_restore",
+        "--no-owner",
+        "--no-privileges",
+        "--exit-on-error",
+        "--single-transaction",
+        str(file.absolute()),
+    )
 
 
 def _run(database: Database, program: str, *options: str) -> None:
@@ -118,31 +136,50 @@ def _run(database: Database, program: str, *options: str) -> None:
         raise ConfigurationError(
             f"{program} is not installed: install PostgreSQL's client programs (postgresql-client)"
         )
-    parameters = database.settings.resolve(database.secrets).parameters
-    with _service(dict(parameters)) as file:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-        command = [path, f"--dbname=service={_SERVICE}", "--no-password", *options]
+    dsn = _login(database)
+    password = dsn.parameters.get("password")
+    service = [f"[{_SERVICE}]", *(f"{key}={value}" for key, value in dsn.parameters.items() if key != "password")]
+    with ExitStack() as files:
+        hidden = {"PGSERVICEFILE": _hidden(files, "\n".join(service))}
+        if password is not None:  # in a file of its own: libpq cuts a service's long lines, and spaces at their end
+            escaped = password.replace("\\", "\\\\").replace(":", "\\:")
+            hidden["PGPASSFILE"] = _hidden(files, f"*:*:*:*:{escaped}")
         done = subprocess.run(  # noqa: S603 -- a program that we looked up
-            command, env=environment | {"PGSERVICEFILE": str(file)}, capture_output=True, text=True, check=False
+            [path, f"--dbname=service={_SERVICE}", "--no-password", *options],
+            env=os.environ | {name: f"/dev/fd/{descriptor}" for name, descriptor in hidden.items()},
+            pass_fds=tuple(hidden.values()),
+            capture_output=True,
+            text=True,
+            check=False,
         )
     if done.returncode != 0:
         said = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
         raise TransferError(f"{program} failed, and nothing of it stays: {said}")
 
 
-@contextmanager
-def _service(parameters: dict[str, str]) -> Iterator[Path]:
-    """A file for libpq that nobody else can read: what stands in arguments or the environment, `ps` can show."""
-    handle, name = tempfile.mkstemp(prefix="aragora-service-")
-    file = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as opened:
-            opened.write(f"[{_SERVICE}]\n")
-            opened.writelines(f"{key}={value}\n" for key, value in parameters.items())
-        yield file
-    finally:
-        with suppress(FileNotFoundError):
-            file.unlink()
+def _login(database: Database) -> Dsn:
+    settings = database.settings
+    dsn = settings.resolve(database.secrets)
+    if detect_pooler(dsn, settings.pooler) is PoolerMode.TRANSACTION:
+        # PostgreSQL's programs set an empty search_path for their session, and the pooler may hand that to others.
+        raise ConfigurationError(
+            f"{dsn.masked} goes through a transaction pooler, which a backup must not; name the server itself for this "
+            "command"
+        )
+    if settings.pg_iam_auth:
+        from aragora_db.config.iam import iam_tokens  # noqa: PLC0415 -- for those who use it
+
+        return iam_tokens(settings.aws_region).sign(dsn)
+    return dsn
+
+
+def _hidden(files: ExitStack, text: str) -> int:
+    """A file without a name: `ps` shows arguments and the environment, and a killed process leaves files behind."""
+    file = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 -- the stack closes it
+    files.callback(file.close)
+    file.write(f"{text}\n")
+    file.seek(0)  # writes it, and where /dev/fd shares the position it is read from here
+    return file.fileno()
 
 
 # -- SQLite -----------------------------------------------------------------------------------------------------------
@@ -150,8 +187,13 @@ def _service(parameters: dict[str, str]) -> Iterator[Path]:
 
 def _copy_out(database: Database, part: Path) -> None:
     with closing(_open(_sqlite_file(database))) as source, closing(sqlite3.connect(part)) as target:
-        source.backup(target)
-        _check(target, part)
+        try:
+            source.backup(target)
+            # A file in WAL mode cannot be read from where nothing can be written, such as a disk mounted read-only.
+            target.execute("PRAGMA journal_mode = DELETE")
+            _check(target, part)
+        except sqlite3.Error as error:
+            raise TransferError(f"the backup cannot be written: {error}") from error
 
 
 def _copy_in(database: Database, file: Path) -> None:

@@ -1,7 +1,8 @@
 """Leaderboards and personas through the shared cache: one round trip to Redis instead of a query.
 
 After a commit that wrote to their tables every instance computes anew; an answer is never older than ARAGORA_CACHE_TTL,
-whatever is lost on the way. Without Redis, or while it is away, each call asks the database.
+whatever is lost on the way. Without Redis, or while it is away, each call asks the database. Async code calls them
+through ``asyncio.to_thread``.
 """
 
 from __future__ import annotations

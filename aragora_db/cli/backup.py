@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import closing
+import signal
+from collections.abc import Callable, Generator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -32,7 +33,7 @@ def register(app: typer.Typer, settings: Callable[[], Settings]) -> None:
 
         SQLite's online backup; on PostgreSQL pg_dump, which must not be older than the server.
         """
-        with closing(Database(settings())) as database, stderr.status("backing up ..."):
+        with _clean_end(), closing(Database(settings())) as database, stderr.status("backing up ..."):
             done = back_up(database, file)
         _say(done, "written", as_json=json)
 
@@ -42,9 +43,19 @@ def register(app: typer.Typer, settings: Callable[[], Settings]) -> None:
         json: Json = False,
     ) -> None:
         """Fill an empty database from a backup, in one transaction; a database that is not empty is left alone."""
-        with closing(Database(settings())) as database, stderr.status("restoring ..."):
+        with _clean_end(), closing(Database(settings())) as database, stderr.status("restoring ..."):
             done = restore_from(database, file)
         _say(done, "restored", as_json=json)
+
+
+@contextmanager
+def _clean_end() -> Generator[None]:
+    """Have SIGTERM clean up like Ctrl-C: half a backup, and a pg_dump that goes on, would stay behind."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _say(done: Backup, verb: str, *, as_json: bool) -> None:
@@ -52,5 +63,5 @@ def _say(done: Backup, verb: str, *, as_json: bool) -> None:
         print_json({"version": 1, "file": str(done.file), "bytes": done.size, "schema": done.schema})
         return
     stdout.print(f"{done.file}: {done.size} bytes {verb}, schema {done.schema}", highlight=False, soft_wrap=True)
-    if done.schema != "at head":
+    if done.schema == "behind":
         stderr.print("next: aragora-db migrate", highlight=False)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
 
-from aragora_db.config.aws_clients import AwsClients, error_code, failures
+from aragora_db.config.aws_clients import AwsClients, discreet, error_code, failures
 from aragora_db.config.last_good import LastGood
 from aragora_db.config.secret_text import DATABASE_NAMES, read_secret
 from aragora_db.errors import ConfigurationError, SecretUnavailable
@@ -116,7 +116,8 @@ class SecretsManager:
         codes: dict[str, str] = {}
         for region in self._regions:
             try:
-                answer = self._clients.of(region).get_secret_value(SecretId=_in_region(name, region))
+                with discreet():
+                    answer = self._clients.of(region).get_secret_value(SecretId=_in_region(name, region))
             except failures() as error:
                 codes[region] = error_code(error)
                 continue

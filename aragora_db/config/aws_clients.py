@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from typing import Any, Final
 from weakref import WeakSet
 
 from aragora_db.errors import ConfigurationError
 
-__all__ = ["AwsClients", "error_code", "failures"]
+__all__ = ["AwsClients", "discreet", "error_code", "failures"]
 
 # Seconds. botocore's own are 60 and 60, with four retries, in each region: a start would hang for minutes.
 _TIMEOUTS: Final = {"connect_timeout": 2, "read_timeout": 3}
 _ATTEMPTS: Final = 2
+
+# At DEBUG they log the whole answer, the headers that log in, and a presigned URL with its signature.
+_INDISCREET: Final = ("botocore.auth", "botocore.endpoint", "botocore.parsers")
 
 
 class AwsClients:
@@ -46,6 +53,22 @@ class AwsClients:
         self._clients = {}
 
 
+@contextmanager
+def discreet() -> Generator[None]:
+    """Keep secrets that botocore logs at DEBUG out of the log, for calls in this block."""
+    for name in _INDISCREET:
+        logging.getLogger(name).addFilter(_tells_nothing)  # the same filter is added once
+    token = _ours.set(True)
+    try:
+        yield
+    finally:
+        _ours.reset(token)
+
+
+def _tells_nothing(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.DEBUG or not _ours.get()
+
+
 @cache
 def failures() -> tuple[type[Exception], ...]:
     """What a call raises when a region does not answer as it should.
@@ -73,6 +96,7 @@ def _module(name: str) -> Any:
     raise ConfigurationError("AWS needs boto3, which is not installed; pip install 'aragora_db[aws]'")
 
 
+_ours: ContextVar[bool] = ContextVar("aragora_db_discreet", default=False)
 _all: WeakSet[AwsClients] = WeakSet()
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Final
 
-from aragora_db.config.aws_clients import AwsClients, error_code, failures
+from aragora_db.config.aws_clients import AwsClients, discreet, error_code, failures
 from aragora_db.config.dsn import Dsn
 from aragora_db.errors import ConfigurationError, SecretUnavailable
 
@@ -86,7 +86,8 @@ class IamTokens:
         made = time.monotonic()
         code = ""
         try:
-            text = self._clients.of(region).generate_db_auth_token(host, port, user, Region=region)
+            with discreet():
+                text = self._clients.of(region).generate_db_auth_token(host, port, user, Region=region)
         except failures() as error:
             code = error_code(error)
         else:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from aragora_db.engine.loops import LoopEngines
 
 __all__ = ["Connections"]
+
+log = logging.getLogger("aragora_db.database")
 
 
 class Connections:
@@ -81,7 +85,7 @@ class Connections:
 
             with self._lock:
                 if self._loops is None:
-                    self._loops = LoopEngines(self._make_async)
+                    self._loops = LoopEngines(self._make_async, lambda engine: self.meter.detach(engine.sync_engine))
         return self._loops.current()
 
     def _make_async(self) -> AsyncEngine:
@@ -98,7 +102,10 @@ class Connections:
 
     def _tell(self, tables: frozenset[str]) -> None:
         for listener in self._listeners:
-            listener(tables)
+            try:
+                listener(tables)
+            except Exception as error:  # noqa: BLE001 -- anybody's; the commit has happened, and others are to be told
+                log.error("a listener to commits raised %s; the commit stands", type(error).__name__)  # noqa: TRY400 -- may hold a secret
 
     def _tell_in_thread(self, tables: frozenset[str]) -> None:
         """From inside SQLAlchemy's greenlet: other tasks of the event loop go on meanwhile."""
@@ -107,7 +114,9 @@ class Connections:
 
             from sqlalchemy.util import await_only  # noqa: PLC0415 -- as above
 
-            await_only(asyncio.to_thread(self._tell, tables))
+            # Shielded, and no task: a cancelled caller stops waiting, but does not take it back from a busy executor.
+            told = asyncio.get_running_loop().run_in_executor(None, copy_context().run, self._tell, tables)
+            await_only(asyncio.shield(told))
 
     def prepare(self) -> None:
         """What has to be there before the first connection."""

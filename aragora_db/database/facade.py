@@ -110,7 +110,8 @@ class Database(Sessions):
         """Call ``listener`` after each commit that wrote, on any engine of this object, with the tables' names.
 
         It runs before the commit returns to its caller: in the committing thread, for async engines in another one.
-        It must not raise.
+        It must not raise; if it does, that is logged, and changes nothing about the commit. It also runs when nobody
+        knows whether the commit was carried out.
         """
         self._listeners.append(listener)
 
@@ -164,20 +165,23 @@ class Database(Sessions):
         """Reachability, latency of ``SELECT 1`` in milliseconds, and the sync pool's use. Never raises."""
         started = time.perf_counter()
         error: str | None = None
+        use = {"size": 0, "in_use": 0, "idle": 0}
         try:
-            # As a reader: on SQLite a writer would have to wait for its turn.
-            with self._primary.reader.connect() as connection:
-                connection.exec_driver_sql("SELECT 1")
+            pool: Any = self._primary.reader.pool  # as a reader: on SQLite a writer would have to wait for its turn
+            try:
+                with self._primary.reader.connect() as connection:
+                    connection.exec_driver_sql("SELECT 1")
+            finally:
+                use = {"size": pool.size(), "in_use": pool.checkedout(), "idle": pool.checkedin()}
         except (AragoraDBError, SQLAlchemyError) as problem:
             error = type(problem).__name__
-        pool: Any = self.engine.pool
         return {
             "reachable": error is None,
             "backend": self.dsn.backend,
             "database": self.dsn.masked,
             "latency_ms": round((time.perf_counter() - started) * 1000, 3),
             "error": error,
-            "pool": {"size": pool.size(), "in_use": pool.checkedout(), "idle": pool.checkedin()},
+            "pool": use,
         }
 
     def pool_metrics(self) -> PoolMetrics:

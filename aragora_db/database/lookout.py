@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Lookout"]
 
 _PAUSE_SECONDS = 1.0
+_WAITING_PAUSE = 0.01  # while a reader waits: from SHORTEST_PAUSE up to this
 _FIRST_LOOK_SECONDS = 1.0
 
 
@@ -133,9 +134,13 @@ class Lookout:
             replica.failed(error)
             self._notify()
 
+        hurried = 0
+
         def pause() -> float:
+            nonlocal hurried
             wanted = time.monotonic() < self._hurry_until and replica.replayed < self._wanted
-            return SHORTEST_PAUSE if wanted or self.expected(replica.verdict) else self._pause
+            hurried = hurried + 1 if wanted or self.expected(replica.verdict) else 0
+            return min(SHORTEST_PAUSE * hurried, _WAITING_PAUSE) if hurried else self._pause
 
         return Watch(f"aragora_db-watch-replica-{replica.number}", replica.target, look, failed, pause)
 

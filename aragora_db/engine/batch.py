@@ -26,7 +26,7 @@ def run_batch(connection: Connection, name: str, writes: tuple[str, ...], work: 
         writes: the tables it may write to, for `aragora_db.engine.committed`.
         work: gets the cursor, whose `execute`, `executemany` and `fetchall` are those of the DBAPI.
     """
-    statement = f"-- batch: {name}; {', '.join(f'INSERT INTO {table}' for table in writes)}"
+    statement = f"-- batch: {name}; {'; '.join(f'INSERT INTO {table}' for table in writes)}"
     connection.exec_driver_sql(statement, execution_options={_WORK: work}).close()
 
 

@@ -21,10 +21,14 @@ class LoopEngines:
 
     A driver's async connection waits on the loop that opened it; used from another one it hangs or raises
     (https://docs.sqlalchemy.org/en/21/orm/extensions/asyncio.html#using-multiple-asyncio-event-loops).
+
+    Args:
+        make: makes an engine.
+        forgotten: called with each engine that is not used any more.
     """
 
-    def __init__(self, make: Callable[[], AsyncEngine]) -> None:
-        self._make = make
+    def __init__(self, make: Callable[[], AsyncEngine], forgotten: Callable[[AsyncEngine], None]) -> None:
+        self._make, self._forgotten = make, forgotten
         # Strong: a loop that was collected before we looked would leave its connections open for good.
         self._engines: dict[asyncio.AbstractEventLoop, AsyncEngine] = {}
         self._connections: dict[AsyncEngine, WeakSet[Any]] = {}
@@ -50,6 +54,7 @@ class LoopEngines:
         if engine is not None:
             self._connections.pop(engine, None)
             await engine.dispose()
+            self._forgotten(engine)
 
     def abandon_all(self) -> None:
         """Cut every connection without a goodbye; for code that has no loop to await in."""
@@ -71,6 +76,7 @@ class LoopEngines:
             if engine is None:
                 continue  # another thread was quicker
             engine.sync_engine.dispose(close=False)
+            self._forgotten(engine)
             for connection in self._connections.pop(engine, ()):
                 _cut(connection)
 

@@ -95,7 +95,6 @@ class Meter:
     """Counts for any number of engines' pools, from any number of threads."""
 
     def __init__(self) -> None:
-        self._wait, self._hold, self._timeouts = _Histogram(), _Histogram(), 0
         self._engines: WeakSet[Engine] = WeakSet()
         self._observers: list[Observer] = []
         self.forget_parent()
@@ -103,7 +102,8 @@ class Meter:
 
     def attach(self, engine: Engine) -> None:
         """Count this engine's pool along. It must be a `BoundedPool` or `AsyncBoundedPool`."""
-        self._engines.add(engine)
+        with self._lock:
+            self._engines.add(engine)
         pool: Any = engine.pool
         pool.meter = self
 
@@ -123,9 +123,16 @@ class Meter:
         for observer in self._observers:
             observer.attached(engine)
 
+    def detach(self, engine: Engine) -> None:
+        """Leave the pool of an engine that nobody uses any more out of sizes and use."""
+        with self._lock:
+            self._engines.discard(engine)
+
     def tell(self, observer: Observer) -> None:
         """Have an observer hear of everything from now on, and of the engines that are there."""
-        for engine in list(self._engines):
+        with self._lock:
+            engines = list(self._engines)
+        for engine in engines:
             observer.attached(engine)
         self._observers.append(observer)
 
@@ -142,8 +149,8 @@ class Meter:
 
     def metrics(self) -> PoolMetrics:
         """All of it, at this moment."""
-        pools: list[Any] = [engine.pool for engine in list(self._engines)]
         with self._lock:
+            pools: list[Any] = [engine.pool for engine in self._engines]
             wait, hold, timeouts = self._wait.snapshot(), self._hold.snapshot(), self._timeouts
         return PoolMetrics(
             size=sum(pool.size() for pool in pools),
@@ -157,8 +164,10 @@ class Meter:
         )
 
     def forget_parent(self) -> None:
-        """A forked child cannot know who held the lock."""
-        self._lock = threading.Lock()
+        """A forked child cannot know who held the lock, and counts what it does itself."""
+        # The garbage collector gives forgotten connections back, at any moment: also to the thread that holds it.
+        self._lock = threading.RLock()
+        self._wait, self._hold, self._timeouts = _Histogram(), _Histogram(), 0
 
     def _observe(self, histogram: _Histogram, seconds: float) -> None:
         with self._lock:

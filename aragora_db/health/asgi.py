@@ -82,7 +82,7 @@ def build(db: Database, drain: Drain | None = None) -> Starlette:
     paths = {endpoint.handler: endpoint.path for endpoint in endpoints}
     application = Starlette(
         routes=[endpoint.route for endpoint in endpoints],
-        middleware=[Middleware(Access, http=metrics.http, routes=paths)],
+        middleware=[Middleware(Access, http=metrics.http, routes=paths, drain=context.drain)],
         exception_handlers={HTTPException: routing_error},
     )
     application.router.redirect_slashes = False

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from aragora_db.config.secrets import RotatingSource
 from aragora_db.database import Database
 from aragora_db.engine import READ_ONLY_OPTIONS
+from aragora_db.errors import PoolExhausted
 from aragora_db.health.result import Result, State
 from aragora_db.models import Debate, EloRating
 
@@ -43,6 +44,10 @@ class Check:
         """The answer when none came in time."""
         return self.failure("timeout")
 
+    def refused(self, error: Exception) -> Result:
+        """The answer when `run` raised."""
+        return self.failure(type(error).__name__)
+
     def failure(self, error: str) -> Result:
         """The answer for an error, which is named by its class."""
         return Result(State.FAILED if self.needed else State.DEGRADED, detail={"error": error})
@@ -63,12 +68,20 @@ class PooledCheck(Check):
 
     def overdue(self) -> Result:
         """Busy or dead."""
+        return self._busy() or super().overdue()
+
+    def refused(self, error: Exception) -> Result:
+        """Busy or dead, too, where the pool's patience is shorter than the check's."""
+        busy = self._busy() if isinstance(error, PoolExhausted) else None
+        return busy or super().refused(error)
+
+    def _busy(self) -> Result | None:
         pool = self._db.pool_metrics()
         moves, self._returned = pool.hold.count > self._returned, pool.hold.count
         # Half: on the way from one thread to the next a connection counts as free for a moment.
         if moves and pool.in_use >= (pool.size + pool.max_overflow) // 2:
             return Result(State.DEGRADED, detail={"error": "busy"})
-        return self.failure("timeout")
+        return None
 
 
 class DatabaseCheck(PooledCheck):

@@ -50,6 +50,7 @@ class Context:
         if token is None:
             return False
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        # Bytes: compare_digest takes text only if it is ASCII. Headers are latin-1 to Starlette.
-        same = hmac.compare_digest(given.strip().encode("latin-1"), token.get_secret_value().encode())
+        # Bytes: compare_digest takes text only if it is ASCII. Headers are latin-1 to Starlette,
+        # where the last byte of a UTF-8 letter may be white space.
+        same = hmac.compare_digest(given.strip(" ").encode("latin-1"), token.get_secret_value().encode())
         return same and scheme.lower() == "bearer"

@@ -69,9 +69,9 @@ class _Watched:
         if len(self._runs) >= _MOST_RUNS:
             return None
         run = _Run(now + self._check.timeout)
-        self._runs.append(run)
         self._check.begin()
         run.future = start(lambda: self._ask(run), f"check-{self._check.name}")
+        self._runs.append(run)  # last: were there no thread left, nobody would ever take it out
         return run
 
     def _ask(self, run: _Run) -> Result:
@@ -79,7 +79,7 @@ class _Watched:
         try:
             result = self._check.run()
         except Exception as error:  # noqa: BLE001 -- whatever it is, the check failed
-            result, problem = self._check.failure(type(error).__name__), error
+            result, problem = self._check.refused(error), error
         result = replace(result, latency_ms=round((time.perf_counter() - began) * 1000, 3))
         with self._lock:
             self._runs.remove(run)

@@ -34,8 +34,8 @@ class Cache:
     * Redis away: the database's own. Nothing is cached.
     * An invalidation did not reach Redis: this instance sends it before it uses the topic again and reads the database
       until then. Other instances may return values of at most the time to live.
-    * The process ended between its commit and the invalidation, or a failover of Redis lost it: at most the time to
-      live, on every instance.
+    * The process ended between its commit and the invalidation, a failover of Redis lost it, or a commit that nobody
+      knows about (`CommitUnknown`) was carried out after it: at most the time to live, on every instance.
 
     Args:
         door: the way to Redis.

@@ -27,7 +27,7 @@ from redis.exceptions import (
     TimeoutError,  # noqa: A004 -- its name in redis-py
 )
 from redis.retry import Retry
-from redis.sentinel import Sentinel
+from redis.sentinel import MasterNotFoundError, Sentinel
 
 from aragora_db.config import Settings
 from aragora_db.errors import AragoraDBError, ConfigurationError
@@ -79,7 +79,7 @@ class Connector:
     """One client for a process, made at first use. Runs calls with redis-py's own `Retry`.
 
     A call is tried twice when the connection was lost, and never after a timeout, so that nobody waits for longer
-    than ``redis_connect_timeout`` and ``redis_timeout`` together. The retry is ours and not the connection's because
+    than ``redis_connect_timeout`` and ``redis_timeout`` together, for each Sentinel or node that hangs. The retry is ours and not the connection's because
     what is sent again has to be made again: see `aragora_db.shared.versions`.
 
     Args:
@@ -126,6 +126,8 @@ class Connector:
             self.close()
 
     def _between(self, error: Exception) -> None:
+        if isinstance(error, MasterNotFoundError):
+            raise error  # all Sentinels were asked, and each that hangs has cost a timeout
         if isinstance(error, AuthenticationError) and self._refresh is not None:
             with suppress(AragoraDBError):
                 self._refresh()

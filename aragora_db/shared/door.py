@@ -82,6 +82,12 @@ class Door:
         self.last_error = None
         return value
 
+    def of_child(self) -> Door:
+        """The door of a forked child: new, but that there is a Redis stays decided."""
+        door = Door(self._settings, self._redis_url, self._refresh)
+        door._configured = self._configured
+        return door
+
     def close(self) -> None:
         """Close every connection; the next call opens new ones."""
         if self._connector is not None:

@@ -66,6 +66,10 @@ def check_name(name: str) -> str:
     Raises:
         InvalidValue: no database could keep it.
     """
-    if not name or "\x00" in name or len(name.encode(errors="replace")) > KEY_BYTES:
-        raise InvalidValue(f"name is {name!r}; a lock needs 1 to {KEY_BYTES} bytes of text without NUL")
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:  # a lone surrogate
+        size = 0
+    if not 0 < size <= KEY_BYTES or "\x00" in name:
+        raise InvalidValue(f"name is {name!r}; a lock needs 1 to {KEY_BYTES} bytes of UTF-8 text without NUL")
     return name

@@ -66,9 +66,10 @@ class Leader:
         return term.token if term is not None and self.is_leader else None
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until we lead, or ``timeout`` seconds; tells which."""
+        """Wait until we lead, for ``timeout`` seconds, or until the block is left; tells whether we lead."""
         with self._changed:
-            return self._changed.wait_for(lambda: self.is_leader, timeout)
+            self._changed.wait_for(lambda: self.is_leader or self._stopping.is_set(), timeout)
+            return self.is_leader
 
     def guard(self, session: Session) -> None:
         """Call this in each transaction of the job, before its commit: the database refuses an old leader.
@@ -91,6 +92,11 @@ class Leader:
         """
         self._begin(float("inf"))
 
+    def end_alone(self) -> None:
+        """Lead no more."""
+        self.stop()
+        self._become(None)
+
     def run(self, lease: Lease) -> None:
         """Campaign and renew until `stop`; then let others lead at once."""
         try:
@@ -102,8 +108,10 @@ class Leader:
             lease.give_back()
 
     def stop(self) -> None:
-        """End `run`."""
-        self._stopping.set()
+        """End `run`, and let go who waits to lead."""
+        with self._changed:
+            self._stopping.set()
+            self._changed.notify_all()
 
     def _try(self, lease: Lease) -> bool:
         """Begin a term or renew it; tells whether one was."""
@@ -157,7 +165,10 @@ def lead(name: str, lease: Lease | None, transact: Transact, ttl: float) -> Gene
     leader = Leader(name, transact, ttl)
     if lease is None:
         leader.begin_alone()
-        yield leader
+        try:
+            yield leader
+        finally:
+            leader.end_alone()
         return
     thread = threading.Thread(target=leader.run, args=(lease,), name=f"leader {name}", daemon=True)
     thread.start()

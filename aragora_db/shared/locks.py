@@ -38,6 +38,7 @@ class HeldLock:
         self._ttl = ttl
         self._ends = ends
         self._guarded = False
+        self._process = os.getpid()
 
     @property
     def lost(self) -> bool:
@@ -69,9 +70,13 @@ class HeldLock:
     def give_back(self, *, failed: bool) -> None:
         """End it. Whether it ran out meanwhile matters to work that went well and never asked the database.
 
+        A forked child that leaves the block ends nothing: its parent is still in it.
+
         Raises:
             LockLost: it did.
         """
+        if os.getpid() != self._process:
+            return
         lost = self.lost
         self._lease.give_back()
         if lost and not failed and not self._guarded:

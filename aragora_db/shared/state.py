@@ -31,9 +31,9 @@ class SharedState:
 
     Without Redis (a laptop) the cache loads every time, locks and events are the process's own, and we lead. With a
     Redis that is away nothing falls back to that: the cache loads, locks raise, leaders step down, events are not
-    published. Then no call waits longer than ``ARAGORA_REDIS_SOCKET_TIMEOUT`` and the connect timeout together, and
-    after three that failed none waits at all, until a probe finds Redis again. Looking up the host's name is not
-    covered: nothing can interrupt the system's resolver.
+    published. Then no call waits longer than ``ARAGORA_REDIS_SOCKET_TIMEOUT`` and the connect timeout together, for each
+    Sentinel or node of a Cluster that hangs, and after three that failed none waits at all, until a probe finds Redis
+    again. Looking up the host's name is not covered: nothing can interrupt the system's resolver.
 
     Async code calls the methods through ``asyncio.to_thread``.
 
@@ -55,14 +55,15 @@ class SharedState:
         transact: Transact,
         refresh: Callable[[], bool] | None = None,
     ) -> None:
-        self._arguments = settings, redis_url, transact, refresh
-        self._begin()
+        self._settings = settings
+        self._transact = transact
+        self._namespace = settings.redis_namespace
+        self._begin(Door(settings, redis_url, refresh))
         _all.add(self)
 
-    def _begin(self) -> None:
-        settings, redis_url, self._transact, refresh = self._arguments
-        self._namespace = settings.redis_namespace
-        self._door = Door(settings, redis_url, refresh)
+    def _begin(self, door: Door) -> None:
+        settings = self._settings
+        self._door = door
         self._local = LocalLeases()
         self.cache = Cache(self._door, self._namespace, settings.cache_ttl)
         self.events = Broadcast(self._door, f"{self._namespace}:events", settings.redis_timeout)
@@ -144,7 +145,7 @@ class SharedState:
 
     def forget_parent(self) -> None:
         """What a forked child does first, by itself: the parent's threads, and who held which lock, stayed behind."""
-        self._begin()
+        self._begin(self._door.of_child())
 
     def _lease(self, kind: str, name: str, ttl: float) -> Lease:
         if self.configured:

@@ -104,7 +104,7 @@ class Keyset:
         try:
             values: list[Any] = list(json.loads(base64.urlsafe_b64decode(token.encode())))
             return [key.read(value) for key, value in zip(self._keys, values, strict=True)]
-        except (ValueError, TypeError, binascii.Error) as error:
+        except (ValueError, TypeError, RecursionError, binascii.Error) as error:
             raise InvalidValue("`after` is not a token of this listing; pass the `next` of its last page") from error
 
 

@@ -19,6 +19,7 @@ from aragora_db.database import Database
 from aragora_db.engine import Target
 from aragora_db.engine.retry import ATTEMPTS, delay
 from aragora_db.errors import TransferError, UsageError
+from aragora_db.models import Base
 from aragora_db.transfer import archive, rehearsal
 from aragora_db.transfer.after import follow_up
 from aragora_db.transfer.attach import attach, waiting
@@ -92,7 +93,10 @@ def import_folder(database: Database | None, options: Options, progress: Progres
         elif database is not None:
             database.ensure_ready()
             with import_lock(database, options.lock_timeout) as lock:
-                _import(lock, jobs, options, (name, local), progress, report)
+                try:
+                    _import(lock, jobs, options, (name, local), progress, report)
+                finally:  # some tables may be there; COPY is not told like other writes
+                    database.shared.committed(frozenset(Base.metadata.tables))
     report.seconds = time.perf_counter() - started
     if not options.dry_run:
         archive.keep(report, files, options, {each.file.name: each.content_hash for each in snapshots})

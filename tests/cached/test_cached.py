@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import uuid
 from collections.abc import Iterator
+from contextlib import closing, nullcontext
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -14,6 +17,9 @@ from aragora_db.database import Database
 from aragora_db.errors import InvalidValue
 from aragora_db.models import EloRating
 from aragora_db.stores import EloStore, PersonaStore
+from aragora_db.transfer import Options, run
+
+FIXTURES = Path(__file__).parent.parent / "fixtures" / "layout_a"
 
 
 def match(number: int, winner: str = "ada"):
@@ -103,6 +109,27 @@ def test_personas(instances) -> None:
     a.transact(lambda s: PersonaStore(s).upsert("bob"))
     assert [card.agent_name for card in cached.list(limit=1).items] == ["ada"]
     assert [card.agent_name for card in cached.list(limit=1, after=cached.list(limit=1).next).items] == ["bob"]
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_an_import_reaches_the_caches(instances, tmp_path, monkeypatch, damaged) -> None:
+    """What was moved out of the old files would not show for five minutes, on any instance."""
+    a, b = instances
+    assert CachedElo(b).leaderboard().items == ()
+    with closing(sqlite3.connect(tmp_path / "agent_elo.db")) as source:
+        source.executescript((FIXTURES / "agent_elo.sql").read_text(encoding="utf-8"))
+    if damaged:
+        monkeypatch.setattr(run, "follow_up", _killed)
+    with pytest.raises(KeyboardInterrupt) if damaged else nullcontext():
+        run.import_folder(a, Options(source_dir=tmp_path, timezone="UTC", output_dir=tmp_path))
+    with b.session(read_only=True) as session:
+        expected = EloStore(session).leaderboard()
+    assert expected.items
+    assert CachedElo(b).leaderboard() == expected
+
+
+def _killed(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_without_redis(dialect, fresh_databases) -> None:

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import signal
 import subprocess
 import sys
+import time
+import uuid
 from pathlib import Path
+from urllib.parse import quote, urlsplit
 
+import psycopg
 import pytest
 import sqlalchemy as sa
+from psycopg import sql
 
 from aragora_db.backup import back_up, restore
 from aragora_db.database import Database
-from aragora_db.errors import TransferError
+from aragora_db.errors import ConfigurationError, TransferError
 from aragora_db.models import Base, EloRating
 from aragora_db.stores import DebateStore, EloStore
 
@@ -125,3 +132,97 @@ def test_the_commands(full: Database, empty: Database, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     with empty.session(read_only=True) as session:
         assert session.scalar(sa.select(sa.func.count()).select_from(EloRating)) == 2
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no limit like this")
+def test_no_room_left(full: Database, tmp_path: Path) -> None:
+    """A full disk would be called a bug of ours, or leave half a backup on it."""
+    command = shlex.join([sys.executable, "-P", "-m", "aragora_db", "backup", str(tmp_path / "copy")])
+    environment = os.environ | {"DATABASE_URL": full.dsn.url(), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"ulimit -f 32; exec {command}"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_that_cannot_be(full: Database, tmp_path: Path) -> None:
+    """A typing error would be called a bug of ours."""
+    with pytest.raises(TransferError, match="cannot be written"):
+        back_up(full, tmp_path / ("n" * 300))
+
+
+def test_others_cannot_read_it_and_a_read_only_disk_will_do(full: Database, tmp_path: Path) -> None:
+    """Everybody on the machine would have everything; a backup on read-only media would be no backup."""
+    back_up(full, tmp_path / "copy")
+    assert (tmp_path / "copy").stat().st_mode & 0o077 == 0
+    header = (tmp_path / "copy").read_bytes()[:20]
+    # SQLite opens a file in WAL mode (2) only where it can make two more beside it.
+    assert header[18:] == b"\1\1" or not header.startswith(b"SQLite")
+
+
+@pytest.mark.parametrize("password", ["ends with spaces  ", "a:b\\c'd#e", "long" * 500])
+def test_any_password_will_do(fresh_databases, tmp_path: Path, password: str) -> None:
+    """IAM tokens are longer than a line of libpq's service file, and a space at its end is cut."""
+    url = fresh_databases.url("postgresql")
+    parts, role = urlsplit(url), f"r_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(url, autocommit=True) as admin:
+        admin.execute(
+            sql.SQL("CREATE ROLE {} SUPERUSER LOGIN PASSWORD {}").format(sql.Identifier(role), sql.Literal(password))
+        )
+        database = Database(f"postgresql://{role}:{quote(password, safe='')}@{parts.hostname}:{parts.port}{parts.path}")
+        assert back_up(database, tmp_path / "copy").schema == "at head"
+        database.close()
+        admin.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
+
+
+def test_a_password_of_the_environment(fresh_databases, tmp_path: Path, monkeypatch) -> None:
+    """Everything would log in with PGPASSWORD, only the backup not."""
+    parts = urlsplit(fresh_databases.url("postgresql"))
+    if parts.password is not None:
+        monkeypatch.setenv("PGPASSWORD", parts.password)
+    database = Database(f"postgresql://{parts.username}@{parts.hostname}:{parts.port}{parts.path}")
+    assert back_up(database, tmp_path / "copy").schema == "at head"
+    database.close()
+
+
+def test_not_through_a_transaction_pooler(fresh_databases, pgbouncer, tmp_path: Path) -> None:
+    """pg_dump empties the search_path of its session, which the pooler may hand to the application."""
+    name = urlsplit(fresh_databases.url("postgresql")).path[1:]
+    database = Database(f"{pgbouncer.url_for(name)}?pgbouncer=true")
+    with pytest.raises(ConfigurationError, match="name the server itself"):
+        back_up(database, tmp_path / "copy")
+    assert list(tmp_path.iterdir()) == []
+    database.close()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_an_end_in_the_middle(fresh_databases, tmp_path: Path, number: int) -> None:
+    """Half of a backup would stay, or, however it ends, a file with the password."""
+    url = fresh_databases.url("postgresql")
+    (tmp_path / "temporary").mkdir()
+    (tmp_path / "copies").mkdir()
+    with psycopg.connect(url) as holder:
+        holder.execute("LOCK TABLE debates")  # pg_dump waits for it
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "aragora_db", "backup", str(tmp_path / "copies" / "copy")],
+            env=os.environ | {"DATABASE_URL": url, "TMPDIR": str(tmp_path / "temporary")},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        waiting = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'pg_dump' AND wait_event_type = 'Lock'"
+        with psycopg.connect(url, autocommit=True) as look:
+            deadline = time.monotonic() + 60
+            while look.execute(f"{waiting} AND datname = current_database()").fetchone() is None:
+                assert time.monotonic() < deadline, "pg_dump never waited for the lock"
+                time.sleep(0.01)
+        process.send_signal(number)
+        code = process.wait(60)
+    if number == signal.SIGKILL:
+        assert code == -number
+    else:
+        assert code == 130
+        assert list((tmp_path / "copies").iterdir()) == []
+    assert list((tmp_path / "temporary").iterdir()) == []

@@ -68,6 +68,18 @@ def test_the_outcome_of_a_cut_commit_is_unknown(behind_proxy, at_commit, way, ev
     eventually(lambda: _names(database) == (["run 1"] if OUTCOMES[at_commit] else []), "the outcome shows")
 
 
+def test_listeners_hear_of_a_commit_that_may_have_happened(behind_proxy):
+    """The row is there, and every instance goes on answering from its cache."""
+    database, proxy = behind_proxy
+    told = []
+    database.on_commit(told.append)
+    proxy.at_commit = "lose"
+    with pytest.raises(CommitUnknown):
+        database.run(_insert([]))
+    proxy.at_commit = None
+    assert told == [frozenset({"elo_ratings"})]
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_a_commit_that_is_never_answered_is_unknown(behind_proxy, way):
     """COMMIT is no statement to SQLAlchemy: without a timer of its own it would wait for ever."""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import sqlalchemy as sa
 
 from aragora_db.database import Database
 from aragora_db.engine.committed import tables_written
+from aragora_db.errors import RedisUnavailable, UniqueViolation
 from aragora_db.models import EloRating
 from aragora_db.stores import EloStore
 from aragora_db.testing.engines import EngineDatabase
@@ -31,6 +35,17 @@ RATING = {"agent_name": "ada", "elo": 1500.0}
         ("MERGE INTO a USING b ON 1=1 WHEN MATCHED THEN DELETE", {"a"}),
         ("TRUNCATE TABLE a", {"a"}),
         ("TRUNCATE a", {"a"}),
+        ('TRUNCATE a, ONLY public.b, "c" CASCADE', {"a", "b", "c"}),
+        ("INSERT INTO ELO_RATINGS VALUES (1)", {"elo_ratings"}),
+        ("INSERT /* a * hint **/ INTO t VALUES (1)", {"t"}),
+        ("UPDATE -- why\n t SET a = 1", {"t"}),
+        ('UPDATE"t"SET a = 1', {"t"}),
+        ("DELETE FROM `t`", {"t"}),
+        ("INSERT INTO [t] VALUES (1)", {"t"}),
+        ('UPDATE public . "t" SET a = 1', {"t"}),
+        ('UPDATE "not-ours"."t" SET a = 1', {"t"}),
+        ("-- batch: x; INSERT INTO a; INSERT INTO b", {"a", "b"}),
+        ("SELECT * FROM a FOR NO KEY UPDATE SKIP LOCKED", set()),
         ("SELECT * FROM a FOR UPDATE OF a", set()),
         ("SELECT * FROM a FOR UPDATE", set()),
         ("SELECT updated_at, inserted FROM updates", set()),
@@ -39,6 +54,13 @@ RATING = {"agent_name": "ada", "elo": 1500.0}
 def test_tables_written(statement: str, tables: set[str]) -> None:
     """A kind of write would go unnoticed, or each locking read would empty the caches."""
     assert tables_written(statement) == tables
+
+
+@pytest.mark.parametrize("part", ["INSERT /* */", "UPDATE a . ", "TRUNCATE a, ", "DELETE --\n", "/* * ", "INSERT OR "])
+def test_no_statement_takes_for_ever(part: str) -> None:
+    """A text with many comments or names would stop its thread, or the event loop."""
+    tables_written(part * 1000)
+    tables_written(f"INSERT{part * 1000}")
 
 
 def test_every_way_to_write_is_told(database: EngineDatabase) -> None:
@@ -117,3 +139,60 @@ def test_a_slow_listener_does_not_hold_up_the_event_loop(dialect: str, fresh_dat
         await database.aclose()
 
     asyncio.run(main())
+
+
+def test_a_listener_that_raises(database: EngineDatabase, caplog) -> None:
+    """What is stored would be reported as failed, or stored twice, and the next listener would never hear of it."""
+    told: list[frozenset[str]] = []
+
+    def fails(tables: frozenset[str]) -> None:
+        told.append(tables)
+        raise RedisUnavailable("at redis://:Zk9@cache")
+
+    database.on_commit(fails)
+    database.on_commit(told.append)
+    with caplog.at_level(logging.ERROR):
+        database.run(lambda s: s.add(EloRating(**RATING)))
+    assert told == [frozenset({"elo_ratings"})] * 2
+    assert "RedisUnavailable" in caplog.text
+    assert "Zk9" not in caplog.text
+
+
+def test_a_cancelled_task_is_told(dialect: str, fresh_databases, eventually) -> None:
+    """A request that its client gave up on, while all threads are busy, would leave stale answers everywhere."""
+    database = Database(fresh_databases.url(dialect))
+    other = Database(database.dsn.url())
+    told: list[frozenset[str]] = []
+    free = threading.Event()
+
+    async def main() -> None:
+        await database.transact_async(lambda s: s.scalar(sa.select(EloRating.elo)))
+        executor = ThreadPoolExecutor(1)
+        asyncio.get_running_loop().set_default_executor(executor)
+        executor.submit(free.wait, 60)
+        database.on_commit(told.append)
+        write = asyncio.create_task(database.transact_async(lambda s: s.add(EloRating(**RATING))))
+        with other.engine.connect() as look:
+            while not look.scalar(sa.text("SELECT count(*) FROM elo_ratings")):
+                look.rollback()
+                await asyncio.sleep(0.01)
+        other.close()
+        write.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await write
+        free.set()
+        await database.aclose()
+
+    asyncio.run(main())
+    eventually(lambda: told == [frozenset({"elo_ratings"})], "the listener hears of it")
+
+
+def test_autocommit_that_failed_is_told(database: EngineDatabase) -> None:
+    """The rows before the one that failed are stored, or all of them, and no cache would hear of it."""
+    told: list[frozenset[str]] = []
+    database.on_commit(told.append)
+    with database.engine.connect() as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT")
+        with pytest.raises(UniqueViolation):
+            connection.execute(sa.insert(EloRating), [RATING, RATING])
+    assert told == [frozenset({"elo_ratings"})]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import os
 import threading
 
 import pytest
@@ -87,3 +89,65 @@ def test_a_disposed_pool_goes_on_being_counted(narrow: Database) -> None:
     with narrow.engine.connect():
         pass
     assert narrow.pool_metrics().checkouts == 2
+
+
+def test_engines_of_closed_loops_are_not_counted(dialect: str, fresh_databases) -> None:
+    """A program that runs a loop for each job would report more connections than it can ever open."""
+    database = Database(fresh_databases.url(dialect))
+
+    async def job(close: bool) -> None:
+        async with database.async_engine.connect():
+            pass
+        if close:
+            await database.aclose()
+
+    sizes: list[int] = []
+    for close in (True, True, False, False, False):
+        asyncio.run(job(close))
+        sizes.append(database.pool_metrics().size)
+    database.close()
+    assert sizes[0] == sizes[1] == 0
+    assert sizes[2] == sizes[3] == sizes[4] > 0
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore:The garbage collector")
+def test_the_garbage_collector_gives_a_connection_back_meanwhile(fresh_databases) -> None:
+    """A connection that was forgotten in a cycle would stop the thread that reads the metrics, and then all others."""
+    database = Database(fresh_databases.url("sqlite"))
+
+    def forget() -> None:
+        cycle: list[object] = [database.engine.connect()]
+        cycle.append(cycle)
+
+    def read() -> None:
+        # The collector runs after so many new objects: one of these numbers is inside the lock.
+        for after in range(1, 60):
+            gc.disable()
+            forget()
+            gc.set_threshold(after, 1, 1)
+            gc.enable()
+            database.pool_metrics()
+            gc.set_threshold(*usual)
+            gc.collect()
+
+    usual = gc.get_threshold()
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    reader.join(60)
+    gc.set_threshold(*usual)
+    gc.enable()
+    assert not reader.is_alive()
+    database.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks on Windows")
+def test_a_forked_child_counts_from_zero(narrow: Database) -> None:
+    """Each worker of a pre-forking server would report its parent's connections once more."""
+    with narrow.engine.connect():
+        pass
+    child = os.fork()
+    if child == 0:
+        metrics = narrow.pool_metrics()
+        os._exit(metrics.checkouts + metrics.hold.count)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert narrow.pool_metrics().checkouts == 1

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+from urllib.parse import quote, unquote
 
 import pytest
 from starlette.applications import Starlette
@@ -65,6 +67,57 @@ def test_a_bug_is_an_answer_and_a_traceback(served, lines, monkeypatch, caplog):
     assert answer.json()["error"]["code"] == "internal"
     assert lines()[0]["status"] == 500
     assert any("hunter2" in str(record.exc_info) for record in caplog.records)
+
+
+def test_a_caller_who_hangs_up_is_no_error_of_ours(served, lines, caplog):
+    """A telephone in a tunnel must not page anybody: no 500 in the metrics, no traceback in the log."""
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"100")]
+    scope = {"type": "http", "method": "POST", "path": "/api/v1/debates", "query_string": b"", "headers": headers}
+    messages = [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}]
+
+    async def receive():
+        return messages.pop(0)
+
+    async def send(_message):
+        raise AssertionError("nobody listens")
+
+    asyncio.run(served.client.application({**scope, "http_version": "1.1"}, receive, send))
+    assert lines()[0]["status"] == 499
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+def test_a_long_path_is_cut(served, lines):
+    """64 KiB of line feeds become a line of 384 KiB, which a collector cuts in two that are no JSON."""
+    served.client.ask_all([("GET", "/" + "%0a" * 20_000, {})])
+    assert lines()[0]["path"] == "/" + "\n" * 1023
+
+
+def test_connections_end_with_the_drain(served):
+    """Who keeps a connection until the process ends loses the request that is on its way then."""
+    [before] = served.client.ask_all([("GET", "/healthz", {})])
+    served.drain.begin()
+    [after] = served.client.ask_all([("GET", "/healthz", {})])
+    assert (before.headers.get("Connection"), after.headers.get("Connection")) == (None, "close")
+
+
+@pytest.mark.parametrize("token", ["t\u00e4ken", "token-\u00e0", "\u0160"])
+def test_any_token_opens(fresh_databases, serve_app, token):
+    """The last byte of a UTF-8 letter may be white space in latin-1; the operator must get in nevertheless."""
+    served = serve_app(fresh_databases.url("sqlite"), health_token=token)
+    [full] = served.client.ask_all([("GET", "/api/health", {"headers": {"Authorization": f"Bearer {token}".encode()}})])
+    [none] = served.client.ask_all([("GET", "/api/health", {"headers": {"Authorization": "Bearer "}})])
+    assert ("version" in full.json(), "version" in none.json()) == (True, False)
+
+
+@pytest.mark.parametrize("prefix", ["/d\u00e4t\u00e4 \u20ac", "/a%0d%0aX: y", "/a?b#c"])
+def test_mounted_under_an_odd_prefix(served, prefix):
+    """A Location that no header can hold was a 500 after the debate was recorded, and a second debate with the retry."""
+    outer = Starlette(routes=[Mount("/{tenant}", app(served.db))])
+    request = ("POST", f"/{quote(unquote(prefix[1:]))}/api/v1/debates", {"json": {"task": "x"}})
+    [made] = served.client.__class__(outer).ask_all([request])
+    assert made.status_code == 201
+    [found] = served.client.__class__(outer).ask_all([("GET", made.headers["Location"], {})])
+    assert found.json() == made.json()
 
 
 def test_mounted_under_a_prefix(served, lines):

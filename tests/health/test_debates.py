@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import json
 import threading
 from datetime import timedelta
@@ -70,6 +72,30 @@ def test_newest_first_in_pages(served):
     assert seen == ["g", "f", "e", "z", "d", "c", "b", "a"]
 
 
+def test_a_page_of_large_debates_ends_early(served):
+    """A hundred debates of a megabyte in one answer took gigabytes, and kept liveness waiting until it was too late."""
+    for place in range(12):
+        body = {"task": "large", "id": str(place), "artifact": {"text": "x" * 900_000}}
+        assert served.client.post(body).status_code == 201
+    seen, after = [], {}
+    while True:
+        answer = served.client.get("/api/v1/debates", params={"limit": 100, **after})
+        assert len(answer.content) < 12 * 900_000
+        seen += [each["id"] for each in answer.json()["debates"]]
+        if answer.json()["next"] is None:
+            break
+        after = {"after": answer.json()["next"]}
+    assert seen == [str(place) for place in reversed(range(12))]
+
+
+@pytest.mark.parametrize(("first", "second"), [("\u00c3", "\u00c3\xa0"), ("k", "k\x85")])
+def test_keys_that_look_alike_are_two(served, first, second):
+    """White space of Unicode is the end of a UTF-8 letter in a header; taken off, one key would be another's."""
+    for key in (first, second):
+        answer = served.client.post({"task": "x"}, headers={"Idempotency-Key": key.encode("latin-1")})
+        assert (answer.status_code, answer.json()["id"]) == (201, key)
+
+
 def test_sent_twice_recorded_once(served):
     """After a lost connection a client cannot know whether its debate is there: with a key it just sends it again."""
     first = served.client.post({"task": "once"}, headers={"Idempotency-Key": '"8e03978e-40d5"'})
@@ -133,6 +159,10 @@ REFUSED = [
     {"task": "x", "consensus_reached": "yes"},
     {"task": "x", "id": ""},
     {"task": "x", "id": 7},
+    {"task": "x", "id": ".."},
+    {"task": "\ud800"},
+    {"\ud800": "x"},
+    {"task": "x", "agents": ["\ud800", "\ud800"]},
     {"task": "x", "id": "k" * 2000},
     {"task": "x", "org_id": "somebody else's"},
     {"task": "x", "taks": "x"},
@@ -152,13 +182,15 @@ def test_a_body_that_is_no_debate(served):
     [
         (b"{", "application/json", 400),
         (b"\xff\xfe", "application/json", 400),
+        ('{"task":"x"}'.encode("utf-16"), "application/json", 400),
+        (b'{"task":"\xed\xa0\x80"}', "application/json", 400),
         (b"", "application/json", 400),
         (b'{"task": ' + b"[" * 100_000, "application/json", 400),
         (b'{"task":"x"}', "text/plain", 415),
         (b"task=x", "application/x-www-form-urlencoded", 415),
         (b'{"task":"' + b"x" * LARGEST_BODY + b'"}', "application/json", 413),
     ],
-    ids=["cut", "no-utf8", "empty", "deep", "text", "form", "large"],
+    ids=["cut", "no-utf8", "utf16", "surrogate", "empty", "deep", "text", "form", "large"],
 )
 def test_what_is_no_json(served, content, kind, status):
     """Anybody can send anything; a parser that falls over is a 500, and a page is one way to send a form."""
@@ -167,7 +199,12 @@ def test_what_is_no_json(served, content, kind, status):
 
 
 @pytest.mark.parametrize(
-    "query", ["limit=0", "limit=-1", "limit=101", "limit=x", "limit=1e1", "limit=\u0663", "after=x"]
+    "query",
+    [
+        *("limit=0", "limit=-1", "limit=101", "limit=x", "limit=1e1", "limit=\u0663", "after=x"),
+        f"after={base64.urlsafe_b64encode(b'[' * 30_000).decode()}",
+    ],
+    ids=lambda each: each[:12],
 )
 def test_a_listing_that_cannot_be(served, query):
     """A limit that is taken for another one hides debates."""
@@ -224,6 +261,23 @@ def test_a_pool_without_a_free_connection(dialect, fresh_databases, serve_app):
     assert answer.status_code == 503
     assert answer.json()["error"]["code"] == "busy"
     assert answer.headers["Retry-After"] == "1"
+
+
+def test_more_requests_than_may_wait(fresh_databases, serve_app):
+    """While a database hangs, requests queued up behind those that may wait for it, for minutes and without an end."""
+    served = serve_app(fresh_databases.url("postgresql"), pool_size=1, pool_max_overflow=0, pool_timeout=1)
+    assert served.client.get("/api/v1/debates").status_code == 200
+    go_on = threading.Event()
+    handlers = [route.endpoint for route in served.client.application.routes if route.path == "/api/v1/debates"]
+
+    async def crowded():
+        waiting = [asyncio.create_task(handlers[0].__self__._in_thread(go_on.wait)) for _ in range(6)]
+        with pytest.raises(PoolExhausted):
+            await handlers[0].__self__._in_thread(go_on.wait)
+        go_on.set()
+        return await asyncio.gather(*waiting)
+
+    assert asyncio.run(crowded()) == [True] * 6
 
 
 def test_whoever_listens_hears_of_it(fresh_databases, serve_app, redis_server):

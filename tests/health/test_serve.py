@@ -164,7 +164,7 @@ def test_a_port_in_use(run_serve, tmp_path):
 
 def test_an_address_of_nobody(run_serve, tmp_path):
     """An address of another machine, or a name that does not exist."""
-    for host in ("192.0.2.1", "no.such.host.invalid"):
+    for host in ("192.0.2.1", "no.such.host.invalid", "x" * 70, ""):
         ended = run_serve("--host", host, "--port", "0", DATABASE_URL=f"sqlite:///{tmp_path}/x.db")
         assert ended.returncode == 2, ended.stderr
         assert "--host" in ended.stderr

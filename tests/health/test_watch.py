@@ -6,10 +6,12 @@ import asyncio
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 
 import pytest
 
 from aragora_db.database import Database
+from aragora_db.errors import PoolExhausted
 from aragora_db.health.checks import Check, DatabaseCheck, all_checks
 from aragora_db.health.result import Report, Result, State
 from aragora_db.health.watch import FRESH, Watch
@@ -181,6 +183,53 @@ def test_busy_is_not_dead(dialect, fresh_databases, serve_app, monkeypatch, even
     assert {answer.status_code for answer in seen} == ({200} if moving else {503})
     assert seen[-1].json()["checks"]["db_pool"] is False
     assert seen[-1].json()["checks"]["degraded_mode"] is False
+
+
+def test_busy_with_an_impatient_pool_is_not_dead_either(dialect, fresh_databases, serve_app, eventually):
+    """With a pool that gives up before the check does, an overload took the instance out, and then the next one."""
+    served = serve_app(fresh_databases.url(dialect), pool_size=1, pool_max_overflow=0, pool_timeout=1)
+    assert served.client.get("/readyz").status_code == 200
+    stop, busy = threading.Event(), threading.Event()
+
+    def load():
+        while not stop.is_set():
+            with suppress(PoolExhausted), served.db.engine.connect():
+                busy.set()
+                stop.wait(0.1)
+
+    threads = [threading.Thread(target=load) for _ in range(40)]  # four seconds of waiting
+    for thread in threads:
+        thread.start()
+    busy.wait()
+    try:
+        for watched in _context(served).watch._watched.values():
+            watched._last = None
+        answer = served.client.get("/readyz")
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+        watched = _context(served).watch._watched.values()
+        eventually("the checks that waited to end", lambda: not any(each._runs for each in watched))
+    assert (answer.status_code, answer.json()["checks"]["db_pool"]) == (200, False)
+
+
+def test_a_check_that_cannot_begin_is_tried_again():
+    """A process that had no thread left for a moment must not be not ready for ever."""
+
+    class Starved(_Asked):
+        tries = 0
+
+        def begin(self) -> None:
+            self.tries += 1
+            if self.tries < 4:
+                raise RuntimeError("can't start new thread")
+
+    watch = Watch([Starved()])
+    for _ in range(3):
+        with pytest.raises(RuntimeError, match="thread"):
+            _results(watch)
+    assert _results(watch)["asked"].ok
 
 
 def _context(served):

@@ -109,13 +109,13 @@ def test_a_replica_that_hangs_delays_nobody_for_long(cluster, open_database):
     database = open_database(command_timeout=600, statement_timeout=600)
     assert len(database.ports()) == 2, "each pool has a connection"
     cluster.replicas[0].freeze()
-    try:
-        with Readers(database) as readers:
+    with Readers(database, number=1) as readers:
+        try:
             cluster.eventually(readers.more(), "readers go on")
             cluster.eventually(lambda: database.serving() == [False, True], "it is left out")
             cluster.eventually(readers.more(), "readers go on")
-    finally:
-        cluster.replicas[0].thaw()
+        finally:
+            cluster.replicas[0].thaw()
     assert readers.failures == []
     cluster.eventually(lambda: database.serving() == [True, True], "it is back")
 

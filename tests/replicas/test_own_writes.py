@@ -145,7 +145,6 @@ def test_servers_behind_one_address_are_told_apart(cluster, open_database, serve
         switch.port = old.port
         database.write("UPDATE counter SET n = 7")
         assert database.read(N) == 7
-        database.end()
     finally:
         switch.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 import signal
@@ -13,8 +14,9 @@ import traceback
 import boto3
 import pytest
 
-from aragora_db.config import Settings
+from aragora_db.config import Settings, parse_dsn
 from aragora_db.config.aws import SecretsManager, secrets_manager
+from aragora_db.config.iam import IamTokens
 from aragora_db.config.secrets import RotatingSource, SecretSource
 from aragora_db.errors import ConfigurationError, SecretUnavailable
 from aragora_db.testing.process import free_port
@@ -387,3 +389,16 @@ def test_without_boto3():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "AWS needs boto3, which is not installed; pip install 'aragora_db[aws]' None"
+
+
+def test_debug_logs_hold_no_secret(put, source, secret_name, monkeypatch, caplog):
+    """An operator who looks for an error at DEBUG would write passwords and credentials into the log."""
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "Zk9session")
+    put(secret_name, {"DATABASE_URL": "postgresql://u:Zk9password@db/arena"})
+    caplog.clear()
+    with caplog.at_level(logging.DEBUG):
+        assert "Zk9password" in source.get("DATABASE_URL")
+        token = IamTokens(WEST).sign(parse_dsn("postgresql://u@db/arena?sslmode=require")).parameters["password"]
+    assert any(record.name.startswith("botocore") for record in caplog.records)
+    assert "Zk9" not in caplog.text
+    assert token.rpartition("=")[2] not in caplog.text

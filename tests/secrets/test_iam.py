@@ -16,6 +16,7 @@ from psycopg import sql
 
 from aragora_db.config import Settings, parse_dsn
 from aragora_db.config.iam import IamTokens, iam_tokens
+from aragora_db.database import Database
 from aragora_db.engine import Target, create_async_engine, create_engine
 from aragora_db.errors import ConfigurationError, DatabaseUnavailable, SecretUnavailable
 from aragora_db.testing.binaries import find_postgres
@@ -255,3 +256,10 @@ def test_after_a_fork(iam):
         finally:
             os._exit(0 if ok else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_health_never_raises():
+    """A login that the settings do not allow would be a stack trace in place of an answer."""
+    database = Database(Settings.explicit(database_url="postgresql://arena@db/arena", pg_iam_auth=True))
+    assert database.health()["error"] == "ConfigurationError"
+    assert not database.health_check()

@@ -188,6 +188,24 @@ class CacheMachine(RuleBasedStateMachine):
         self.write(number)
         self.mend(number)
 
+    @rule(number=INSTANCES)
+    def overtaken(self, number):
+        """A commit that nobody hears of and the time to live, while a reader is between reading and storing."""
+        self.read(number)
+        if number in self.readers:
+            self.step(number)
+        self.commit()
+        self.wait()
+        if number in self.readers:
+            self.step(number)
+        self.read((number + 1) % COUNT)
+
+    def wait(self):
+        """Let the time to live pass, by Redis's clock, where it is short."""
+        until = self.now() + self.world.ttl * 1000
+        while self.world.ttl < 1 and self.now() < until:
+            pass
+
     def cut_off(self, number):
         """Redis knows the instance no more."""
         self.cut[number] = True
@@ -212,10 +230,8 @@ class CacheMachine(RuleBasedStateMachine):
             self.cut_off(number)
         elif what == "mend":
             self.mend(number)
-        elif self.world.ttl < 1:
-            until = self.now() + self.world.ttl * 1000
-            while self.now() < until:
-                pass
+        else:
+            self.wait()
 
     def teardown(self):
         """Let the readers end."""

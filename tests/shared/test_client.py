@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import socket
 import ssl
 import subprocess
 import sys
+from contextlib import ExitStack
 
 import pytest
 import trustme
@@ -295,6 +297,20 @@ def test_sentinels_that_are_away(make, servers):
     assert state.configured
     assert state.cache.get_or_load(TOPIC, "key", lambda: 1) == 1
     assert state.health()["error"] in {"MasterNotFoundError", "ConnectionRefusedError"}
+
+
+def test_sentinels_that_hang_are_asked_once(make):
+    """Each would cost every caller two timeouts, until the breaker opens."""
+    with ExitStack() as stack:
+        silent = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2)]
+        hosts = ",".join(f"127.0.0.1:{each.getsockname()[1]}" for each in silent)
+        state = make(redis_sentinel_hosts=hosts, redis_sentinel_master="main", redis_timeout=0.1)
+        assert not state.health()["connected"]
+        for each in silent:
+            each.setblocking(False)
+            stack.enter_context(each.accept()[0])
+            with pytest.raises(BlockingIOError):
+                each.accept()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -121,7 +122,7 @@ def test_arguments_out_of_range(pair, configured):
     for arguments in ({"ttl": 0}, {"ttl": 1e9}, {"wait": -1}, {"ttl": float("nan")}):
         with pytest.raises(InvalidValue), state.lock("job", **arguments):
             pass
-    for name in ("", "a\x00b", "x" * 1025):
+    for name in ("", "a\x00b", "x" * 1025, "\ud800"):
         with pytest.raises(InvalidValue, match="name"):
             state.lock(name)
         with pytest.raises(InvalidValue, match="name"):
@@ -143,6 +144,33 @@ def test_a_lock_that_redis_lost(instances, redis_server):
             with pytest.raises(LockLost):
                 held.extend()
     client.close()
+
+
+@pytest.mark.parametrize("name", ["a{b}c", "é🙂", "two words\n", "'\"", "%s", "x" * 1024])
+@BOTH
+def test_odd_names(pair, configured, name):
+    """A lock named after a debate's title could not be taken, or never be given back."""
+    for state in pair(configured):
+        with state.lock(name, wait=0) as held:
+            state._transact(held.guard)
+
+
+def test_a_forked_child_does_not_give_it_back(instances):
+    """A worker process that ends inside the block would let others in while its parent works on."""
+    one, two = instances(2)
+    block = one.lock("job", ttl=60)
+    with block:
+        child = os.fork()
+        if child == 0:
+            try:
+                block.__exit__(None, None, None)
+            finally:
+                os._exit(0)
+        os.waitpid(child, 0)
+        with pytest.raises(LockNotAcquired), two.lock("job", wait=0):
+            pass
+    with two.lock("job", wait=0):
+        pass
 
 
 def test_our_own_attempt_does_not_keep_us_out(instances):

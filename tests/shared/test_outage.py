@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -220,6 +221,10 @@ def test_configured_is_decided_once(make):
     urls = iter(["redis://127.0.0.1:1/0", None, None])
     state = make(redis_url=lambda: next(urls))
     assert [state.configured, state.configured, state.configured] == [True] * 3
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if state.configured else 1)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_a_malformed_url_is_no_outage(make):
