@@ -122,5 +122,5 @@ def _as_json(persona: Persona) -> dict[str, Any]:
 
 
 def _card(found: dict[str, Any]) -> PersonaCard:
-    times = {name: datetime.fromisoformat(found[name]) for name in ("created_at", "updated_at")}
+    times: dict[str, Any] = {name: datetime.fromisoformat(found[name]) for name in ("created_at", "updated_at")}
     return PersonaCard(**{**found, **times})

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
-from weakref import WeakSet
 
 from aragora_db.config.aws_clients import AwsClients, discreet, error_code, failures
 from aragora_db.config.last_good import LastGood
 from aragora_db.config.secret_text import DATABASE_NAMES, read_secret
 from aragora_db.errors import ConfigurationError, SecretUnavailable
+from aragora_db.forked import forget_in_children
 
 if TYPE_CHECKING:
     from aragora_db.config.settings import Settings
@@ -41,7 +40,7 @@ class SecretsManager:
         self._regions = tuple(dict.fromkeys([*own, *regions]))
         self._main: LastGood[_Values | None] = LastGood(f"secret {name}", self._read_main, ttl)
         self._database: LastGood[_Values | None] = LastGood(f"secret {name}/database", self._read_database, ttl)
-        _all.add(self)
+        forget_in_children(self)
 
     def __repr__(self) -> str:
         """Where it asks, and nothing of what it was told."""
@@ -162,13 +161,3 @@ def secrets_manager(settings: Settings) -> SecretsManager:
 
 
 _shared: dict[tuple[str, tuple[str, ...], int], SecretsManager] = {}
-_all: WeakSet[SecretsManager] = WeakSet()
-
-
-def _in_child() -> None:
-    for manager in list(_all):
-        manager.forget_parent()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
-    os.register_at_fork(after_in_child=_in_child)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import importlib
 import logging
-import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from typing import Any, Final
-from weakref import WeakSet
 
 from aragora_db.errors import ConfigurationError
+from aragora_db.forked import forget_in_children
 
 __all__ = ["AwsClients", "discreet", "error_code", "failures"]
 
@@ -30,7 +29,7 @@ class AwsClients:
     def __init__(self, service: str) -> None:
         self._service = service
         self._clients: dict[str, Any] = {}
-        _all.add(self)
+        forget_in_children(self)
 
     def of(self, region: str) -> Any:
         """The client of a region.
@@ -97,13 +96,3 @@ def _module(name: str) -> Any:
 
 
 _ours: ContextVar[bool] = ContextVar("aragora_db_discreet", default=False)
-_all: WeakSet[AwsClients] = WeakSet()
-
-
-def _in_child() -> None:
-    for clients in list(_all):
-        clients.forget_parent()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
-    os.register_at_fork(after_in_child=_in_child)

@@ -115,7 +115,8 @@ class Connections:
             from sqlalchemy.util import await_only  # noqa: PLC0415 -- as above
 
             # Shielded, and no task: a cancelled caller stops waiting, but does not take it back from a busy executor.
-            told = asyncio.get_running_loop().run_in_executor(None, copy_context().run, self._tell, tables)
+            context = copy_context()
+            told = asyncio.get_running_loop().run_in_executor(None, lambda: context.run(self._tell, tables))
             await_only(asyncio.shield(told))
 
     def prepare(self) -> None:

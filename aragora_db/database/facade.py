@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
-from weakref import WeakSet, finalize
+from weakref import finalize
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -21,6 +20,7 @@ from aragora_db.engine import Target
 from aragora_db.engine.committed import Notify
 from aragora_db.engine.meter import Meter, Observer, PoolMetrics
 from aragora_db.errors import AragoraDBError
+from aragora_db.forked import forget_in_children
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -64,7 +64,7 @@ class Database(Sessions):
         self._shared: SharedState | None = None
         if redis_configured(self.settings, self.secrets):
             self.on_commit(self.shared.committed)
-        _databases.add(self)
+        forget_in_children(self)
 
     def __repr__(self) -> str:
         """The database, without its password."""
@@ -240,15 +240,3 @@ def _target(settings: Settings, dsn: Dsn, secrets: SecretSource | None) -> Targe
         return Target(settings, dsn)
     renew = secrets.refresh if isinstance(secrets, RotatingSource) else None
     return Target(settings, dsn, where=lambda: settings.resolve(secrets), renew=renew)
-
-
-_databases: WeakSet[Database] = WeakSet()
-
-
-def _in_child() -> None:
-    for database in list(_databases):
-        database.forget_parent()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
-    os.register_at_fork(after_in_child=_in_child)

@@ -68,20 +68,16 @@ def notify_after_commits(engine: Engine, notify: Notify) -> None:
     @event.listens_for(engine, "after_cursor_execute")
     def _note(connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
         tables = tables_written(statement)
-        if not tables:
-            return
-        if _autocommits(connection):
+        if tables and _autocommits(connection):
             notify(tables)
-        else:
+        elif tables:
             connection.info.setdefault(_WRITTEN, set()).update(tables)
 
     @event.listens_for(engine, "handle_error")
     def _tell_failed(context: ExceptionContext) -> None:
-        # The connection may have been lost after the server had done it, or some rows of many are stored.
-        if context.connection is not None and _autocommits(context.connection):
-            tables = tables_written(context.statement or "")
-            if tables:
-                notify(tables)
+        tables = _perhaps_stored(context)
+        if tables:
+            notify(tables)
 
     @event.listens_for(engine, "rollback")
     def _forget(connection: Connection) -> None:
@@ -100,6 +96,13 @@ def notify_after_commits(engine: Engine, notify: Notify) -> None:
 
     # SQLAlchemy's `commit` event comes before the commit; there is none after it on an engine.
     engine.dialect.do_commit = commit_and_tell  # type: ignore[method-assign]
+
+
+def _perhaps_stored(context: ExceptionContext) -> frozenset[str]:
+    """What a failed statement without a transaction wrote: some rows of many, or all, and the answer was lost."""
+    if context.connection is None or not _autocommits(context.connection):
+        return frozenset()
+    return tables_written(context.statement or "")
 
 
 def _autocommits(connection: Connection) -> bool:

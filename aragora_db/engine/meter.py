@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bisect
-import os
 import threading
 import time
 from dataclasses import dataclass
@@ -12,6 +11,8 @@ from typing import Any, Protocol
 from weakref import WeakSet
 
 from sqlalchemy import Engine, event
+
+from aragora_db.forked import forget_in_children
 
 __all__ = ["BOUNDS", "Durations", "Meter", "Observer", "PoolMetrics"]
 
@@ -98,7 +99,7 @@ class Meter:
         self._engines: WeakSet[Engine] = WeakSet()
         self._observers: list[Observer] = []
         self.forget_parent()
-        _meters.add(self)
+        forget_in_children(self)
 
     def attach(self, engine: Engine) -> None:
         """Count this engine's pool along. It must be a `BoundedPool` or `AsyncBoundedPool`."""
@@ -172,15 +173,3 @@ class Meter:
     def _observe(self, histogram: _Histogram, seconds: float) -> None:
         with self._lock:
             histogram.observe(seconds)
-
-
-_meters: WeakSet[Meter] = WeakSet()
-
-
-def _in_child() -> None:
-    for meter in list(_meters):
-        meter.forget_parent()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
-    os.register_at_fork(after_in_child=_in_child)

@@ -86,7 +86,7 @@ def listen(host: str, port: int) -> socket.socket:
     except (OSError, UnicodeError) as error:  # a label of more than 63 characters cannot be encoded
         why = getattr(error, "strerror", "not a name")
         raise ConfigurationError(
-            f"{host} is no address of this machine ({why}); choose another one with --host, such as 127.0.0.1 or 0.0.0.0"
+            f"{host} is no address of this machine ({why}); choose another with --host, such as 127.0.0.1 or 0.0.0.0"
         ) from error
     # Without the protocol's name asyncio does not switch Nagle's algorithm off: 40 ms an answer over a kept connection.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)

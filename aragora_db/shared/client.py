@@ -78,9 +78,9 @@ class Credentials(CredentialProvider):
 class Connector:
     """One client for a process, made at first use. Runs calls with redis-py's own `Retry`.
 
-    A call is tried twice when the connection was lost, and never after a timeout, so that nobody waits for longer
-    than ``redis_connect_timeout`` and ``redis_timeout`` together, for each Sentinel or node that hangs. The retry is ours and not the connection's because
-    what is sent again has to be made again: see `aragora_db.shared.versions`.
+    A call is tried twice when the connection was lost, and never after a timeout, so that nobody waits for longer than
+    ``redis_connect_timeout`` and ``redis_timeout`` together, for each Sentinel or node that hangs. The retry is ours
+    and not the connection's because what is sent again has to be made again: see `aragora_db.shared.versions`.
 
     Args:
         settings: the settings.

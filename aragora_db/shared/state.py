@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
-from weakref import WeakSet
 
 from aragora_db.config import Settings
 from aragora_db.errors import AragoraDBError
+from aragora_db.forked import forget_in_children
 from aragora_db.shared.broadcast import Broadcast
 from aragora_db.shared.cache import Cache
 from aragora_db.shared.door import Door
@@ -31,9 +30,9 @@ class SharedState:
 
     Without Redis (a laptop) the cache loads every time, locks and events are the process's own, and we lead. With a
     Redis that is away nothing falls back to that: the cache loads, locks raise, leaders step down, events are not
-    published. Then no call waits longer than ``ARAGORA_REDIS_SOCKET_TIMEOUT`` and the connect timeout together, for each
-    Sentinel or node of a Cluster that hangs, and after three that failed none waits at all, until a probe finds Redis
-    again. Looking up the host's name is not covered: nothing can interrupt the system's resolver.
+    published. Then no call waits longer than ``ARAGORA_REDIS_SOCKET_TIMEOUT`` and the connect timeout together, for
+    each Sentinel or node of a Cluster that hangs, and after three that failed none waits at all, until a probe finds
+    Redis again. Looking up the host's name is not covered: nothing can interrupt the system's resolver.
 
     Async code calls the methods through ``asyncio.to_thread``.
 
@@ -59,7 +58,7 @@ class SharedState:
         self._transact = transact
         self._namespace = settings.redis_namespace
         self._begin(Door(settings, redis_url, refresh))
-        _all.add(self)
+        forget_in_children(self)
 
     def _begin(self, door: Door) -> None:
         settings = self._settings
@@ -151,15 +150,3 @@ class SharedState:
         if self.configured:
             return RedisLease(self._door, f"{self._namespace}:{kind}:{name}", ttl)
         return self._local.lease(name, ttl)
-
-
-_all: WeakSet[SharedState] = WeakSet()
-
-
-def _in_child() -> None:
-    for state in list(_all):
-        state.forget_parent()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
-    os.register_at_fork(after_in_child=_in_child)

@@ -111,7 +111,7 @@ def test_any_token_opens(fresh_databases, serve_app, token):
 
 @pytest.mark.parametrize("prefix", ["/d\u00e4t\u00e4 \u20ac", "/a%0d%0aX: y", "/a?b#c"])
 def test_mounted_under_an_odd_prefix(served, prefix):
-    """A Location that no header can hold was a 500 after the debate was recorded, and a second debate with the retry."""
+    """A Location that no header can hold was a 500 after the debate was recorded, and another one with the retry."""
     outer = Starlette(routes=[Mount("/{tenant}", app(served.db))])
     request = ("POST", f"/{quote(unquote(prefix[1:]))}/api/v1/debates", {"json": {"task": "x"}})
     [made] = served.client.__class__(outer).ask_all([request])

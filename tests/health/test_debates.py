@@ -17,6 +17,7 @@ from aragora_db.errors import CommitUnknown, DatabaseUnavailable, LockTimeout, P
 from aragora_db.health.debates import LARGEST_BODY
 from aragora_db.health.problems import response_to
 from aragora_db.models import Debate
+from aragora_db.shared import GAP
 from aragora_db.stores import DebateStore
 
 
@@ -268,12 +269,15 @@ def test_more_requests_than_may_wait(fresh_databases, serve_app):
     served = serve_app(fresh_databases.url("postgresql"), pool_size=1, pool_max_overflow=0, pool_timeout=1)
     assert served.client.get("/api/v1/debates").status_code == 200
     go_on = threading.Event()
-    handlers = [route.endpoint for route in served.client.application.routes if route.path == "/api/v1/debates"]
+    routes = served.client.application.routes
+    debates = next(route.endpoint.__self__ for route in routes if route.path == "/api/v1/debates")
 
     async def crowded():
-        waiting = [asyncio.create_task(handlers[0].__self__._in_thread(go_on.wait)) for _ in range(6)]
+        waiting = [asyncio.create_task(debates._in_thread(go_on.wait)) for _ in range(6)]
+        while debates._places.available_tokens:  # noqa: ASYNC110 -- no event says so
+            await asyncio.sleep(0)
         with pytest.raises(PoolExhausted):
-            await handlers[0].__self__._in_thread(go_on.wait)
+            await debates._in_thread(go_on.wait)
         go_on.set()
         return await asyncio.gather(*waiting)
 
@@ -292,7 +296,8 @@ def test_whoever_listens_hears_of_it(fresh_databases, serve_app, redis_server):
         while not heard or heard[-1].debate_id != "l":
             event = subscription.get(60)
             assert event is not None
-            heard.append(event)
+            if event.type != GAP:  # the first: what was published before it did not come
+                heard.append(event)
     assert sorted((each.type, each.debate_id) for each in heard) == [("debate_created", "k"), ("debate_created", "l")]
     assert next(each for each in heard if each.debate_id == "k").data == {"slug": made["slug"]}
 

@@ -307,7 +307,7 @@ def test_sentinels_that_hang_are_asked_once(make):
         state = make(redis_sentinel_hosts=hosts, redis_sentinel_master="main", redis_timeout=0.1)
         assert not state.health()["connected"]
         for each in silent:
-            each.setblocking(False)
+            each.settimeout(0)
             stack.enter_context(each.accept()[0])
             with pytest.raises(BlockingIOError):
                 each.accept()
