@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session
 
+from aragora_db import __version__
 from aragora_db.database import Database
 from aragora_db.models import Persona
 from aragora_db.stores import EloStore, Page, PersonaStore
@@ -58,7 +59,7 @@ class CachedElo:
             page = _read(self._database, lambda session: ask(EloStore(session)))
             return {"items": [list(standing) for standing in page.items], "next": page.next}
 
-        found = self._database.shared.cache.get_or_load(LEADERBOARD, json.dumps(key), load)
+        found = self._database.shared.cache.get_or_load(LEADERBOARD, _key(*key), load)
         return Page(tuple(Standing(*line) for line in found["items"]), found["next"])
 
 
@@ -92,7 +93,7 @@ class CachedPersonas:
             persona = _read(self._database, lambda session: PersonaStore(session).get(agent_name))
             return None if persona is None else _as_json(persona)
 
-        found = self._database.shared.cache.get_or_load(PERSONAS, json.dumps(["one", agent_name]), load)
+        found = self._database.shared.cache.get_or_load(PERSONAS, _key("one", agent_name), load)
         return None if found is None else _card(found)
 
     def list(self, *, limit: int = 100, after: str | None = None) -> Page[PersonaCard]:
@@ -107,8 +108,13 @@ class CachedPersonas:
             page = _read(self._database, lambda session: PersonaStore(session).list(limit=limit, after=after))
             return {"items": [_as_json(persona) for persona in page.items], "next": page.next}
 
-        found = self._database.shared.cache.get_or_load(PERSONAS, json.dumps(["list", check_limit(limit), after]), load)
+        found = self._database.shared.cache.get_or_load(PERSONAS, _key("list", check_limit(limit), after), load)
         return Page(tuple(_card(each) for each in found["items"]), found["next"])
+
+
+def _key(*parts: Any) -> str:
+    """One version's answers are its own: another one may have other fields, and both run while a deployment rolls."""
+    return json.dumps([__version__, *parts])
 
 
 def _read(database: Database, work: Callable[[Session], T]) -> T:

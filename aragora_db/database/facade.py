@@ -62,7 +62,7 @@ class Database(Sessions):
         self._lock = threading.RLock()
         self._ready = False
         self._shared: SharedState | None = None
-        if redis_configured(self.settings, self.secrets):
+        if self.secrets is not None or redis_configured(self.settings, self.secrets):
             self.on_commit(self.shared.committed)
         forget_in_children(self)
 

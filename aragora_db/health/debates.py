@@ -38,7 +38,7 @@ MAX_LIMIT = 100
 # A page that has this many characters ends early. A hundred artifacts of 1 MiB took 3 GB for four readers, and kept
 # /healthz waiting for 7 s, in which an instance is replaced.
 _LARGEST_PAGE = 4 * 1024 * 1024
-_AT_ONCE = 5  # debates of one page that are objects at a time: 20 times their size in the worst case
+_AT_ONCE = 10  # debates of a page that are objects at a time
 
 # The store's arguments that a caller may give. Tenants are not among them: nobody has proved to belong to one.
 _OPTIONAL = frozenset({"id", "is_public", "consensus_reached", "confidence"})

@@ -77,6 +77,9 @@ class Listener(threading.Thread):
         finally:
             self.connected.clear()
             with suppress(*REDIS_ERRORS, OSError):
+                if pubsub.connection is not None:
+                    # The pool it goes back to may be closed by now, and would keep its socket.
+                    pubsub.connection.disconnect()
                 pubsub.close()
 
     def _subscribe(self, client: Any) -> Any:

@@ -140,11 +140,17 @@ def log_tail(log: Path, lines: int = 20) -> str:
     return "\n".join(text.splitlines()[-lines:]) or "(the log is empty)"
 
 
-def free_port() -> int:
-    """A TCP port of the loopback interface that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_port(highest: int = 65_535) -> int:
+    """A TCP port of the loopback interface that was free a moment ago, and is not above ``highest``.
+
+    A Redis of a Cluster listens on its port plus 10,000 as well: 55,535 is the highest for it.
+    """
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        if port <= highest:
+            return port
 
 
 def _environment(folder: Path) -> dict[str, str]:

@@ -59,8 +59,6 @@ class Server:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._process.process.wait()
-        with suppress(FileNotFoundError):
-            (self.data / "postmaster.pid").unlink()
 
     def start(self) -> None:
         """Start it again; return when it accepts connections."""
@@ -73,8 +71,10 @@ class Server:
 
     def freeze(self) -> None:
         """Have it answer nothing and keep every connection, as a machine that swaps does."""
-        for pid in (self._process.process.pid, *self._children()):
-            os.kill(pid, signal.SIGSTOP)
+        os.kill(self._process.process.pid, signal.SIGSTOP)  # first: it forks no more
+        for pid in self._children():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Let it go on."""
@@ -114,9 +114,10 @@ def start_primary(binaries: PostgresBinaries, workspace: Path, account: Account 
     binaries = readable_postgres(binaries, workspace, account)
     process, address = start_postgresql(binaries, workspace, account)
     data, port = workspace / "postgresql" / "data", urlsplit(address.admin_url).port or 0
-    # What is not flushed is not sent: with the test servers' `off` a commit waits 200 ms for that.
+    # What is not flushed is not sent: with the test servers' `off` a commit waits 200 ms for that. A standby that was
+    # killed or frozen must find the log that it missed.
     with (data / "postgresql.conf").open("a") as conf:
-        conf.write("synchronous_commit = on\n")
+        conf.write("synchronous_commit = on\nwal_keep_size = 1GB\n")
     process.process.send_signal(signal.SIGHUP)
     return Server(data, port, address.admin_url, binaries, account, process)
 
@@ -167,5 +168,13 @@ def _start(data: Path, binaries: PostgresBinaries, account: Account | None) -> S
     folder = data.parent
     process = launch([binaries.bindir / "postgres", "-D", data], folder, account)
     server = ServerProcess("PostgreSQL", process, log_path(folder), signal.SIGQUIT)
-    server.wait_until(lambda: postmaster_is_ready(data))
+    # The file of a server that was killed says that it is ready; the new one uses it to clear up after the old one.
+    server.wait_until(lambda: _pid_in(data) == process.pid and postmaster_is_ready(data))
     return server
+
+
+def _pid_in(data: Path) -> int | None:
+    try:
+        return int((data / "postmaster.pid").read_text().split(maxsplit=1)[0])
+    except (FileNotFoundError, IndexError, ValueError):
+        return None

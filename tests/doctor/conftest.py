@@ -355,7 +355,7 @@ def start_redis() -> Iterator[Callable[..., int]]:
 
         def start(files: dict[str, bytes] | None = None, *lines: str, tls: bool = False, sentinel: bool = False) -> int:
             folder = server_folder(workspace, f"redis{secrets.token_hex(3)}", account)
-            port = free_port()
+            port = free_port(55_535)  # as a member of a Cluster needs it
             for name, content in (files or {}).items():
                 (folder / name).write_bytes(content)
                 (folder / name).chmod(0o600)

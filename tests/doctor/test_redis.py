@@ -152,9 +152,9 @@ def test_sentinel(examine, start_redis, tmp_path):
 
 def test_cluster(examine, start_redis, tmp_path, eventually):
     """Every node is looked at, not only the one that the cluster was found by."""
-    port = start_redis({}, "cluster-enabled yes", f"cluster-port {free_port()}")
+    port = start_redis({}, "cluster-enabled yes")
     with closing(redis.Redis(port=port)) as client:
-        client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+        client.execute_command("CLUSTER", "ADDSLOTS", *range(16_384))
         eventually(lambda: b"cluster_state:ok" in client.execute_command("CLUSTER", "INFO"), "the cluster is up")
     report = examine(data_dir=tmp_path / "none", redis_cluster_nodes=f"127.0.0.1:{port}")
     assert report.errors == []

@@ -11,7 +11,7 @@ from importlib.resources import files
 
 import pytest
 
-from aragora_db.models import EloRating
+from aragora_db.models import EloHistory, EloRating
 from aragora_db.models.base import utcnow
 from aragora_db.stores import EloStore
 
@@ -128,6 +128,18 @@ def test_one_agent_that_never_moved(served, look):
     page, _ = look()
     assert "imported" in page.text
     assert "No match has been rated yet" in page.text
+
+
+@pytest.mark.parametrize("ratings", [(1e308, -1e308), (1e17, 1e17), (5e-324, 5e-324)], ids=str)
+def test_ratings_that_no_scale_holds(served, look, ratings):
+    """One imported row with a number of another kind must not take the page from everybody."""
+    with served.db.session() as session:
+        session.add(EloRating(agent_name="far", elo=ratings[-1]))
+        for second, elo in enumerate(ratings):
+            session.add(EloHistory(agent_name="far", elo=elo, created_at=utcnow() + timedelta(seconds=second)))
+    points = [each["points"] for each in look().all("polyline")]
+    assert points
+    assert not re.search("inf|nan", " ".join(points))
 
 
 def test_nothing_from_elsewhere(look):

@@ -48,7 +48,7 @@ class Server:
     folder: Path
     account: Account | None
     options: tuple[str, ...] = ()
-    port: int = field(default_factory=free_port)
+    port: int = field(default_factory=lambda: free_port(55_535))  # as a member of a Cluster needs it
     running: ServerProcess | None = None
 
     @property

@@ -20,6 +20,8 @@ __all__ = ["Board", "BoardCheck"]
 
 _PLACES = 10
 _POINTS = 80
+# Beyond it a rating is drawn here: from 1e16 up a scale has no steps, and the page would be a 500.
+_FARTHEST = 1e9
 
 
 @dataclass(frozen=True)
@@ -52,5 +54,9 @@ def _read(session: Session) -> Board:
     curves: dict[str, tuple[tuple[datetime, float], ...]] = {}
     for standing in standings:
         newest_first = store.history(standing.agent_name, limit=_POINTS).items
-        curves[standing.agent_name] = tuple((each.created_at, each.elo) for each in reversed(newest_first))
+        curves[standing.agent_name] = tuple((each.created_at, _drawn(each.elo)) for each in reversed(newest_first))
     return Board(standings, curves)
+
+
+def _drawn(elo: float) -> float:
+    return min(max(elo, -_FARTHEST), _FARTHEST)
