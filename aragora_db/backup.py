@@ -14,7 +14,7 @@ from pathlib import Path
 
 from aragora_db.config import Dsn, PoolerMode, detect_pooler
 from aragora_db.database import Database
-from aragora_db.errors import ConfigurationError, TransferError
+from aragora_db.errors import ConfigurationError, TransferError, UsageError
 
 __all__ = ["Backup", "back_up", "restore"]
 
@@ -43,6 +43,7 @@ def back_up(database: Database, file: Path) -> Backup:
     SQLite's online backup, or ``pg_dump``'s custom format.
 
     Raises:
+        UsageError: the file's folder does not exist.
         TransferError: the file exists, cannot be written, or the tool failed; then there is no file.
         ConfigurationError: ``pg_dump`` is not installed, a transaction pooler is in between, or the database is in
             memory.
@@ -52,7 +53,7 @@ def back_up(database: Database, file: Path) -> Backup:
         if file.exists():
             raise TransferError(f"{file} exists and is not overwritten; choose another name")
         if not file.absolute().parent.is_dir():
-            raise TransferError(f"the folder of {file} does not exist; create it")
+            raise UsageError(f"the folder of {file} does not exist; create it")
         schema = database.schema_verdict()
         if schema == _EMPTY:
             raise TransferError(f"{database.dsn.masked} is empty; there is nothing to back up")
@@ -80,6 +81,7 @@ def restore(database: Database, file: Path) -> Backup:
     """Fill an empty database from a backup of the same kind, in one transaction.
 
     Raises:
+        UsageError: the file cannot be read.
         TransferError: the database is not empty, the file is no backup of this kind, or the tool failed; nothing was
             restored then.
         ConfigurationError: ``pg_restore`` is not installed, a transaction pooler is in between, or the database is in
@@ -91,7 +93,7 @@ def restore(database: Database, file: Path) -> Backup:
         with file.open("rb") as opened:
             magic = opened.read(16)
     except OSError as error:
-        raise TransferError(f"{file} cannot be read: {error.strerror}") from error
+        raise UsageError(f"{file} cannot be read: {error.strerror}") from error
     if not magic.startswith(tool.magic):
         raise TransferError(
             f"{file} is no backup of this kind of database ({database.dsn.backend}). From SQLite to PostgreSQL "

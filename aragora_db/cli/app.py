@@ -23,6 +23,8 @@ app = typer.Typer(
     help="The data layer of Aragora: its schema, and what operators do with it.\n\n"
     "The database comes from the environment: ARAGORA_POSTGRES_DSN, DATABASE_URL or ARAGORA_PG_*; without them it is "
     "the SQLite file .nomic/aragora.db (ARAGORA_DATA_DIR).",
+    epilog="Exit codes: 0 done, 1 the answer is no, 2 wrong use or configuration,\n\n"
+    "3 database not reached, 4 a lock or timeout was in the way, 5 a bug of ours.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

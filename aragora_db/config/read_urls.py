@@ -9,9 +9,11 @@ from aragora_db.config.masking import scheme_only
 from aragora_db.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from pydantic import SecretStr
+
     from aragora_db.config.settings import Settings
 
-__all__ = ["completed", "read_urls"]
+__all__ = ["completed", "listed", "read_urls"]
 
 _VARIABLE: Final = "ARAGORA_DB_READ_URLS"
 # Where a server is, as opposed to how to talk to it and who we are.
@@ -29,23 +31,35 @@ def read_urls(settings: Settings, primary: Dsn) -> tuple[Dsn, ...]:
         ConfigurationError: the primary is not PostgreSQL, or a URL is not one of a single PostgreSQL server. Nothing of
             a URL but its scheme is shown.
     """
-    if settings.read_urls is None:
-        return ()
-    texts = list(filter(None, map(str.strip, settings.read_urls.get_secret_value().split(","))))
-    for number, text in enumerate(texts, start=1):
-        if "://" not in text:
-            raise ConfigurationError(
-                f"part {number} of {_VARIABLE}, which is cut at its commas, has no postgresql:// in front. List "
-                "replicas one by one, postgresql://first:5432,postgresql://second:5432, and not several hosts in one "
-                "URL; a comma inside a password is written %2C"
-            )
-    found = tuple(_one(text, number) for number, text in enumerate(texts, start=1))
+    found = listed(settings.read_urls)
     if found and primary.backend != "postgresql":
         raise ConfigurationError(
             f"{_VARIABLE} names {len(found)} replicas, but the database is {primary.masked}, which has none; unset "
             f"{_VARIABLE}, or name the PostgreSQL primary with ARAGORA_POSTGRES_DSN or DATABASE_URL"
         )
     return found
+
+
+def listed(text: SecretStr | None) -> tuple[Dsn, ...]:
+    """The same, as far as it can be told without the primary.
+
+    Args:
+        text: the variable's value.
+
+    Raises:
+        ConfigurationError: a URL is not one of a single PostgreSQL server.
+    """
+    if text is None:
+        return ()
+    texts = [part for each in text.get_secret_value().split(",") if (part := each.strip())]
+    for number, each in enumerate(texts, start=1):
+        if "://" not in each:
+            raise ConfigurationError(
+                f"part {number} of {_VARIABLE}, which is cut at its commas, has no postgresql:// in front. List "
+                "replicas one by one, postgresql://first:5432,postgresql://second:5432, and not several hosts in one "
+                "URL; a comma inside a password is written %2C"
+            )
+    return tuple(_one(each, number) for number, each in enumerate(texts, start=1))
 
 
 def completed(replica: Dsn, primary: Dsn) -> Dsn:

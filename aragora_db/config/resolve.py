@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from aragora_db.config.choices import Backend
 from aragora_db.config.dsn import Dsn, parse_dsn
 from aragora_db.config.guard import NAME_A_DATABASE, distributed_because, refuse_local_state
+from aragora_db.config.read_urls import listed
 from aragora_db.config.secrets import SecretSource
 from aragora_db.config.variables import Problem, variable_of
 from aragora_db.errors import ConfigurationError
@@ -88,6 +89,10 @@ def contradictions(settings: Settings) -> Iterator[Problem]:
             "cancels first and the connection lives on. Raise the former, lower the latter, or set only one",
         )
     yield from _redis_modes(settings)
+    try:
+        listed(settings.read_urls)
+    except ConfigurationError as error:
+        yield Problem(frozenset({"read_urls"}), str(error))
     given = _given_dsn(settings)
     if given is None:
         try:

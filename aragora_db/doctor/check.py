@@ -27,6 +27,10 @@ def _always(_examination: Examination) -> str:
     return ""
 
 
+def _nothing(_examination: Examination) -> tuple[str, ...]:
+    return ()
+
+
 @dataclass(frozen=True)
 class Check:
     """One line of the checklist.
@@ -39,6 +43,7 @@ class Check:
         applies: returns why it does not apply, or nothing when it does.
         needs: checks that have to be without an error before this one can be tried.
         seconds: its time limit.
+        needs_here: further checks that it needs with the settings at hand; asked when those of `needs` are in order.
     """
 
     name: str
@@ -48,6 +53,12 @@ class Check:
     applies: Callable[[Examination], str] = _always
     needs: tuple[str, ...] = ()
     seconds: float = 15.0
+    needs_here: Callable[[Examination], tuple[str, ...]] = _nothing
+
+    def blocked_by(self, examination: Examination, unsettled: Collection[str]) -> str | None:
+        """The first check that has to be in order before this one and is not."""
+        blocked = next((name for name in self.needs if name in unsettled), None)
+        return blocked or next((name for name in self.needs_here(examination) if name in unsettled), None)
 
 
 def for_server(examination: Examination) -> str:
@@ -90,7 +101,7 @@ def carry_out(check: Check, examination: Examination, unsettled: Collection[str]
     Returns:
         At least one finding, each with the check's name.
     """
-    blocked = next((name for name in check.needs if name in unsettled), None)
+    blocked = check.blocked_by(examination, unsettled)
     if blocked is not None:
         return [_stamped(skipped(f"not tried, because {blocked} has to be in order first"), check)]
     outcome = _Outcome()

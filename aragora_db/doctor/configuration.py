@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from importlib.util import find_spec
 
+from aragora_db.config.resolve import names_a_database
 from aragora_db.config.secrets import RotatingSource
 from aragora_db.doctor.check import Check
 from aragora_db.doctor.examination import Examination
@@ -99,6 +100,14 @@ def _without_secrets(examination: Examination) -> str:
     return "" if examination.settings.use_secrets_manager else "ARAGORA_USE_SECRETS_MANAGER is not true"
 
 
+def _needs_secret(examination: Examination) -> tuple[str, ...]:
+    """The secret, when the environment names no database, or no Redis where one is required."""
+    settings = examination.settings
+    redis = settings.redis_url or settings.redis_sentinel_hosts or settings.redis_cluster_nodes
+    enough = names_a_database(settings) and (redis or not settings.distributed_required)
+    return ("secrets",) if settings.use_secrets_manager and not enough else ()
+
+
 def _database(examination: Examination) -> Iterator[Finding]:
     try:
         yield ok(examination.dsn.masked)
@@ -126,5 +135,6 @@ CHECKS = (
         _database,
         (NO_DATABASE, LOCAL_STATE),
         needs=("settings",),
+        needs_here=_needs_secret,
     ),
 )

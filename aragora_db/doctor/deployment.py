@@ -27,7 +27,8 @@ NOT_REQUIRED = Fault(
 INSTANCES_MISSING = Fault(
     "instances-missing",
     "warn",
-    "Fewer machines are connected than instances are said to run: one uses another database, role or name, or is down.",
+    "Fewer addresses are connected than instances are said to run: one uses another database, role or name, or is "
+    "down. Instances behind one address count once; with each of them given as --url, the answers count instead.",
     "SELECT client_addr, application_name, backend_start FROM pg_stat_activity WHERE datname = current_database(); "
     "then compare the fingerprint of database-url on every instance",
 )
@@ -99,6 +100,10 @@ def _instances(examination: Examination) -> Iterator[Finding]:
     if expected < 2:  # noqa: PLR2004 -- one needs no company
         yield skipped("one instance is expected (ARAGORA_INSTANCES, ARAGORA_MULTI_INSTANCE)")
         return
+    answering = len(examination.facts.get("answering", ()))
+    if answering >= expected:
+        yield ok(f"{answering} instances answer, {expected} are expected")
+        return
     if examination.target.through_transaction_pooler:
         yield skipped(
             "behind a pooler every connection comes from the pooler", "SHOW CLIENTS  # in PgBouncer's console"
@@ -112,10 +117,13 @@ def _instances(examination: Examination) -> Iterator[Finding]:
         settings.application_name,
     )
     addresses = [str(address) for (address,) in rows]
-    says = f"{len(addresses)} addresses are connected as {settings.application_name}"
+    counted = "1 address is" if len(addresses) == 1 else f"{len(addresses)} addresses are"
+    says = f"{counted} connected as {settings.application_name}"
     says += f" ({', '.join(addresses)})" if addresses else ""
     if len(addresses) < expected:
-        yield INSTANCES_MISSING.found(f"{says}, {expected} instances are expected")
+        yield INSTANCES_MISSING.found(
+            f"{says}, {expected} instances are expected (those behind one address count once)"
+        )
     else:
         yield ok(says)
 

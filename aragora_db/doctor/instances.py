@@ -8,6 +8,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, cast
+from urllib.parse import urlsplit
 
 from aragora_db.doctor.check import Check, for_urls
 from aragora_db.doctor.examination import Examination
@@ -20,6 +21,12 @@ _LONGEST: Final = 4 * 1024 * 1024  # bytes
 _TRIES: Final = 3
 _OK: Final = 200
 
+NO_URL = Fault(
+    "instance-url-refused",
+    "error",
+    "What --url was given names no instance.",
+    "aragora-db doctor --url http://10.0.0.7:8080  # http:// or https://, host and port",
+)
 UNREACHABLE = Fault(
     "instance-unreachable",
     "error",
@@ -63,9 +70,7 @@ class _Answer:
 
 def _get(url: str) -> _Answer | str:
     """The answer, or why there is none."""
-    if not url.startswith(("http://", "https://")):
-        return "it is no http:// or https:// address"
-    request = urllib.request.Request(url, headers={"Accept": "application/json"})  # noqa: S310 -- looked at above
+    request = urllib.request.Request(url, headers={"Accept": "application/json"})  # noqa: S310 -- `_is_url`
     try:
         with _opener.open(request, timeout=_SECONDS) as response:
             return _Answer(response.status, _document(response.read(_LONGEST)))
@@ -86,10 +91,25 @@ def _document(body: bytes) -> dict[str, Any]:
     return cast("dict[str, Any]", read) if isinstance(read, dict) else {}
 
 
+def _is_url(text: str) -> bool:
+    """Whether it can be the address of an instance."""
+    try:
+        parts = urlsplit(text)
+        named = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return named and parts.scheme in {"http", "https"} and not any(map(str.isspace, text))
+
+
 def _alive(examination: Examination) -> Iterator[Finding]:
+    answering = examination.facts["answering"] = set[str]()
     for url in examination.urls:
+        if not _is_url(url):
+            yield NO_URL.found(f"{url} is no http:// or https:// address")
+            continue
         answer = _get(f"{url}/healthz")
         if isinstance(answer, _Answer) and answer.status == _OK:
+            answering.add(url)
             yield ok(f"{url}/healthz answers 200")
         else:
             says = answer if isinstance(answer, str) else f"status {answer.status}"
@@ -167,7 +187,15 @@ def _newest(url: str) -> str:
 
 
 CHECKS = (
-    Check("alive", "Does /healthz, the load balancer's target, answer 200?", _alive, (UNREACHABLE,), for_urls, (), 60),
+    Check(
+        "alive",
+        "Does /healthz, the load balancer's target, answer 200?",
+        _alive,
+        (NO_URL, UNREACHABLE),
+        for_urls,
+        (),
+        60,
+    ),
     Check(
         "ready",
         'Does /readyz say "ready" on every instance?',

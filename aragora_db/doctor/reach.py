@@ -15,19 +15,20 @@ from aragora_db.doctor.finding import Fault, Finding, ok
 
 __all__ = ["CHECKS"]
 
-_WHERE = "ARAGORA_POSTGRES_DSN, DATABASE_URL or ARAGORA_PG_HOST"
+_URLS = "ARAGORA_POSTGRES_DSN, DATABASE_URL"
 
 UNKNOWN_HOST = Fault(
     "unknown-host",
     "error",
     "The name of the server leads nowhere: a typing error, or a private name asked from outside its network.",
-    f"getent hosts {{host}}  # and correct the host in {_WHERE}",
+    f"getent hosts {{host}}  # and correct the host in {_URLS} or ARAGORA_PG_HOST",
 )
 CLOSED_PORT = Fault(
     "closed-port",
     "error",
     "The machine answers, and nothing listens on that port: the server is down, or listens on another port or address.",
-    f"pg_isready -h {{host}} -p {{port}}  # correct the port in {_WHERE}, or start the server (listen_addresses)",
+    f"pg_isready -h {{host}} -p {{port}}  # correct the port in {_URLS} or ARAGORA_PG_PORT, or start the server "
+    "(listen_addresses)",
 )
 NO_ANSWER = Fault(
     "no-answer",
@@ -40,7 +41,7 @@ NO_POSTGRESQL = Fault(
     "not-postgresql",
     "error",
     "Something answers on that port, and it is no PostgreSQL.",
-    f"correct the host or the port in {_WHERE}",
+    f"correct the host or the port in {_URLS}, or ARAGORA_PG_HOST and ARAGORA_PG_PORT",
 )
 NO_TLS = Fault(
     "no-tls",

@@ -12,11 +12,13 @@ from aragora_db.doctor.address import Address, connect, reason, resolve
 from aragora_db.doctor.check import Check, for_redis
 from aragora_db.doctor.examination import Examination
 from aragora_db.doctor.finding import Fault, Finding, ok, skipped
+from aragora_db.doctor.redis_client import RedisAccess
 from aragora_db.errors import ConfigurationError
 
 __all__ = ["CHECKS"]
 
 _SETTING: Final = "ARAGORA_REDIS_URL"
+_GREETING_SECONDS: Final = 2.0
 _OPENSSL: Final = "openssl s_client -connect {host}:{port} -showcerts </dev/null"
 
 SETTINGS_REFUSED = Fault(
@@ -89,6 +91,11 @@ NO_ROOT = Fault(
 )
 
 
+def _needs_secret(examination: Examination) -> tuple[str, ...]:
+    settings = examination.settings
+    return ("secrets",) if settings.use_secrets_manager and settings.redis_url is None else ()
+
+
 def _settings(examination: Examination) -> Iterator[Finding]:
     try:
         access = examination.redis
@@ -121,7 +128,6 @@ def _tls(examination: Examination) -> Iterator[Finding]:
         yield skipped("Sentinels are asked in the clear; whether their primary speaks TLS shows when we log in")
         return
     for address in access.addresses:
-        values = {"host": address.host, "port": address.port}
         if not access.url.tls:
             if not address.path and _speaks_tls(address, examination.seconds):
                 yield NEEDS_TLS.found(f"{address} speaks TLS, and the URL says redis://")
@@ -130,22 +136,33 @@ def _tls(examination: Examination) -> Iterator[Finding]:
             else:
                 yield ok(f"{address} is this machine; connections are not encrypted")
             continue
-        verify = tls.Verification.NAME if access.url.verify else tls.Verification.NONE
-        try:
-            made = tls.context(verify, access.authority)
-            if access.url.certfile:
-                made.load_cert_chain(access.url.certfile, access.url.keyfile)
-            plain = connect(address, examination.seconds)
-            with closing(plain), closing(made.wrap_socket(plain, server_hostname=address.host)) as connection:
-                yield ok(f"{address} speaks {connection.version()}" + ("" if access.url.verify else ", not verified"))
-        except FileNotFoundError:
-            yield NO_ROOT.found(f"{access.authority} does not exist")
-        except ssl.SSLCertVerificationError as error:
-            fault = {"name": WRONG_NAME, "expired": EXPIRED}.get(tls.REFUSALS.get(error.verify_code, ""), UNTRUSTED)
-            yield fault.found(f"the certificate of {address} is refused: {error.verify_message}", **values)
-        except OSError as error:
-            code = getattr(error, "reason", None) or type(error).__name__
-            yield NO_TLS.found(f"TLS with {address} failed: {code}")
+        yield _encrypted(access, address, examination.seconds)
+
+
+def _encrypted(access: RedisAccess, address: Address, seconds: float) -> Finding:
+    verify = tls.Verification.NAME if access.url.verify else tls.Verification.NONE
+    try:
+        made = tls.context(verify, access.authority)
+        if access.url.certfile:
+            made.load_cert_chain(access.url.certfile, access.url.keyfile)
+        plain = connect(address, seconds)
+        plain.settimeout(_GREETING_SECONDS)
+        with closing(plain), closing(made.wrap_socket(plain, server_hostname=address.host)) as connection:
+            return ok(f"{address} speaks {connection.version()}" + ("" if access.url.verify else ", not verified"))
+    except FileNotFoundError:
+        return NO_ROOT.found(f"{access.authority} does not exist")
+    except ssl.SSLCertVerificationError as error:
+        fault = {"name": WRONG_NAME, "expired": EXPIRED}.get(tls.REFUSALS.get(error.verify_code, ""), UNTRUSTED)
+        return fault.found(
+            f"the certificate of {address} is refused: {error.verify_message}", host=address.host, port=address.port
+        )
+    except TimeoutError:
+        # A plain Redis takes the greeting for the beginning of a command, and waits for its end.
+        return NO_TLS.found(
+            f"{address} did not answer TLS's greeting within {_GREETING_SECONDS:g} s: it probably speaks no TLS"
+        )
+    except OSError as error:
+        return NO_TLS.found(f"TLS with {address} failed: {getattr(error, 'reason', None) or reason(error)}")
 
 
 def _speaks_tls(address: Address, seconds: float) -> bool:
@@ -171,6 +188,7 @@ CHECKS = (
         (SETTINGS_REFUSED,),
         for_redis,
         ("settings", "extras"),
+        needs_here=_needs_secret,
     ),
     Check(
         "redis-port",

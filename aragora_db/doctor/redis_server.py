@@ -31,7 +31,7 @@ NOT_PERMITTED = Fault(
     "redis-not-permitted",
     "error",
     "The ACL user may not do what we need.",
-    "ACL SETUSER {user} ~{namespace}:* &{namespace}:* +@all -@admin -@dangerous +info",
+    "ACL SETUSER {user} resetchannels ~{namespace}:* &{namespace}:* +@all -@admin -@dangerous +info",
 )
 LOGIN_FAILED = Fault(
     "redis-refused",

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from aragora_db.config import Dsn
 from aragora_db.config.read_urls import completed, read_urls
-from aragora_db.doctor.check import Check, for_server
+from aragora_db.doctor.check import Check
 from aragora_db.doctor.examination import Examination
 from aragora_db.doctor.finding import Fault, Finding, ok
 from aragora_db.errors import ConfigurationError
@@ -22,8 +22,8 @@ _PAUSE: Final = 0.2  # seconds
 REFUSED = Fault(
     "read-urls-refused",
     "error",
-    "What names the replicas cannot be used as it stands.",
-    "correct ARAGORA_DB_READ_URLS: postgresql://first:5432,postgresql://second:5432",
+    "Replicas are named, and the database is one that has none.",
+    "unset ARAGORA_DB_READ_URLS, or name the PostgreSQL primary in ARAGORA_POSTGRES_DSN or DATABASE_URL",
 )
 UNREACHABLE = Fault(
     "replica-unreachable",
@@ -98,7 +98,7 @@ def _row(connection: Any, sql: str, *values: Any) -> tuple[Any, ...]:
 
 
 def _applies(examination: Examination) -> str:
-    return for_server(examination) or ("" if examination.settings.read_urls else "ARAGORA_DB_READ_URLS is not set")
+    return "" if examination.settings.read_urls else "ARAGORA_DB_READ_URLS is not set"
 
 
 CHECKS = (

@@ -27,8 +27,8 @@ def diagnose(load: Callable[[], Settings], *, urls: Sequence[str] = ()) -> list[
     unsettled: set[str] = set()
     with Examination(load, urls) as examination:
         for check in checks():
+            blocked = check.blocked_by(examination, unsettled) is not None
             findings = carry_out(check, examination, unsettled)
-            blocked = any(need in unsettled for need in check.needs)
             if blocked or any(finding.level == "error" for finding in findings):
                 unsettled.add(check.name)
             found += findings

@@ -61,7 +61,10 @@ SQLITE_CODES: dict[str, type[errors.DatabaseError]] = {
 }
 
 
-_WHERE_FROM = "The address comes from ARAGORA_POSTGRES_DSN, DATABASE_URL or ARAGORA_PG_* (TLS: ARAGORA_PG_SSL_MODE)"
+_WHERE_FROM = (
+    "The address comes from ARAGORA_POSTGRES_DSN, DATABASE_URL or ARAGORA_PG_* (TLS: ARAGORA_PG_SSL_MODE); "
+    "aragora-db doctor finds the step that fails"
+)
 
 
 def translate_errors(engine: Engine) -> None:
@@ -122,10 +125,14 @@ def _translate(context: ExceptionContext) -> BaseException | None:
     if kind is errors.DatabaseUnavailable and isinstance(original, sqlite3.Error) and context.engine is not None:
         error.message = f"{error.message}: {context.engine.url.database}"
     elif kind is errors.DatabaseUnavailable and _never_connected(context):
-        # libpq's text has several lines and may end with a question.
-        end = "" if error.message.endswith("?") else "."
-        error.message = f"{' '.join(error.message.split())}{end} {_WHERE_FROM}"
+        error.message = f"{_sentences(error.message)} {_WHERE_FROM}"
     return error
+
+
+def _sentences(text: str) -> str:
+    """Lines of libpq's, of which some end with a question or a colon and some with nothing, as running text."""
+    lines = filter(None, map(str.strip, text.splitlines()))
+    return " ".join(line if line.endswith((".", "?", ":")) else f"{line}." for line in lines)
 
 
 def _sqlstate(original: Exception) -> str:

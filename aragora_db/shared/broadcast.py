@@ -31,6 +31,7 @@ class Broadcast:
         self._subscriptions = Subscriptions()
         self._lock = threading.Lock()
         self._listener: Listener | None = None
+        self._leaving: list[Listener] = []
         self._interested = 0
         self.skipped = 0
         """How many messages on the channel were no events."""
@@ -75,9 +76,13 @@ class Broadcast:
         """End every subscription."""
         self._subscriptions.end()
         with self._lock:
-            listener, self._listener = self._listener, None
-        if listener is not None:
-            listener.stop()
+            leaving, self._leaving = self._leaving, []
+            if self._listener is not None:
+                self._listener.stop()
+                leaving.append(self._listener)
+                self._listener = None
+        # Before the pool is closed: redis-py would open their connections again.
+        for listener in leaving:
             listener.join(self._timeout)
 
     def _join(self) -> Listener | None:
@@ -96,6 +101,7 @@ class Broadcast:
                 self._interested -= 1
                 if self._interested == 0 and self._listener is not None:
                     self._listener.stop()
+                    self._leaving = [*(each for each in self._leaving if each.is_alive()), self._listener]
                     self._listener = None
 
     def _deliver(self, text: bytes) -> None:

@@ -20,7 +20,7 @@ from psycopg import sql
 
 from aragora_db.backup import back_up, restore
 from aragora_db.database import Database
-from aragora_db.errors import ConfigurationError, TransferError
+from aragora_db.errors import ConfigurationError, TransferError, UsageError
 from aragora_db.models import Base, EloRating
 from aragora_db.stores import DebateStore, EloStore
 
@@ -89,7 +89,7 @@ def test_nothing_is_overwritten(full: Database, empty: Database, tmp_path: Path)
         restore(full, tmp_path / "good")
     with pytest.raises(TransferError, match="nothing to back up"):
         back_up(empty, tmp_path / "nothing")
-    with pytest.raises(TransferError, match="does not exist"):
+    with pytest.raises(UsageError, match="does not exist"):
         back_up(full, tmp_path / "no" / "folder")
 
 
@@ -99,7 +99,7 @@ def test_what_is_no_backup_is_refused(empty: Database, tmp_path: Path) -> None:
         (tmp_path / "bad").write_bytes(content)
         with pytest.raises(TransferError, match="is no backup of this kind"):
             restore(empty, tmp_path / "bad")
-    with pytest.raises(TransferError, match="cannot be read"):
+    with pytest.raises(UsageError, match="cannot be read"):
         restore(empty, tmp_path / "missing")
     assert empty.schema_verdict() == "empty"
 

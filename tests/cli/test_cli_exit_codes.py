@@ -73,6 +73,10 @@ def test_drift(dialect, fresh_databases, aragora_db):
         (["status"], {"ARAGORA_DB_POOL_SIZE": "many"}, "ARAGORA_DB_POOL_SIZE"),
         (["status"], {"DATABASE_URL": "mysql://h/d"}, "DATABASE_URL"),
         (["migrate"], {"DATABASE_URL": "postgresql://h:port/d"}, "DATABASE_URL"),
+        (["status"], {"ARAGORA_DB_READ_URLS": "127.0.0.1:5432"}, "ARAGORA_DB_READ_URLS"),
+        (["backup", "nodir/x"], {}, "the folder of nodir/x does not exist"),
+        (["restore", "missing.dump"], {}, "missing.dump cannot be read"),
+        (["restore", "."], {}, ". cannot be read"),
         (["check"], {"ARAGORA_DB_BACKEND": "oracle"}, "ARAGORA_DB_BACKEND"),
         (["--env-file", "missing.env", "status"], {}, "missing.env"),
         (["migrate", "--version", "20260112_debats"], {}, "20260112_debats"),
@@ -106,6 +110,7 @@ def test_unreachable(command, aragora_db):
     ended = aragora_db(*command, DATABASE_URL=f"postgresql://me@127.0.0.1:{free_port()}/db")
     assert (ended.code, ended.out) == (UNREACHABLE, "")
     assert "127.0.0.1" in ended.err
+    assert ended.err.rstrip().endswith("; aragora-db doctor finds the step that fails")
 
 
 def test_a_held_migration_lock_on_postgresql(fresh_databases, aragora_db):

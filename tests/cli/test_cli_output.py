@@ -16,6 +16,16 @@ COMMANDS = sorted(typer.main.get_command(app).commands)
 PASSWORD = "p@ss:w/o?rd#%&+ '\""  # noqa: S105 -- nobody's
 
 
+EXIT_CODES = {
+    0: "done",
+    1: "the answer is no",
+    2: "wrong use or configuration",
+    3: "database not reached",
+    4: "a lock or timeout was in the way",
+    5: "a bug of ours",
+}
+
+
 @pytest.fixture
 def stopped_at(dialect, fresh_databases):
     """Makes a database that has been migrated up to a revision, or not at all."""
@@ -66,11 +76,12 @@ def test_times_and_drift_in_json_can_be_read_back(dialect, fresh_databases, arag
 
 
 def test_the_program_teaches(aragora_db):
-    """The first thing that anybody types."""
-    ended = aragora_db("--help")
+    """The first thing that anybody types, in a terminal of the usual width."""
+    ended = aragora_db("--help", COLUMNS="80")
     assert (ended.code, ended.err) == (0, "")
     assert all(command in ended.out for command in COMMANDS)
     assert all(word in ended.out for word in ("DATABASE_URL", "ARAGORA_PG_", ".nomic/aragora.db"))
+    assert all(f"{code} {meaning}" in ended.out for code, meaning in EXIT_CODES.items())
     bare = aragora_db()
     assert bare.code == 2
     assert "Commands" in bare.out + bare.err

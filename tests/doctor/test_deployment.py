@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import psycopg
 import pytest
 
-from aragora_db.config import parse_dsn
+from aragora_db.config import Settings, parse_dsn
 from aragora_db.doctor.deployment import fingerprint
 
 PRODUCTION = {"env": "production", "multi_instance": True, "require_distributed": True, "backend": "postgresql"}
@@ -66,7 +67,12 @@ def test_missing_instances(healthy_url, redis_server, examine):
     """Two instances are said to run, and only one of them is connected to this database."""
     report = examine(database_url=healthy_url, redis_url=redis_server.url, **PRODUCTION)
     assert report["instances-missing"].level == "warn"
+    assert "0 addresses are connected" in report["instances-missing"].says
     assert "2 instances are expected" in report["instances-missing"].says
+    with psycopg.connect(healthy_url, application_name=Settings.explicit().application_name):
+        one = examine(database_url=healthy_url, redis_url=redis_server.url, **PRODUCTION)
+    assert "1 address is connected" in one["instances-missing"].says
+    assert "behind one address count once" in one["instances-missing"].says
 
 
 def test_no_database(examine):

@@ -72,9 +72,10 @@ def test_two_instances_on_one_database(serve, debate, healthy_url, examine):
     assert empty["visibility"].level == "skipped"
     assert "curl -X POST" in empty["visibility"].mend
     made = debate(urls[0], "test shared state")
-    report = examine(urls=urls, database_url=healthy_url)
+    report = examine(urls=urls, database_url=healthy_url, instances=2)
     assert report.errors == []
     assert [finding.level for finding in report.of("ready")] == ["ok", "ok"]
+    assert report["instances"].level == "ok", "both are on one machine, and both answer"
     assert all("postgresql" in finding.says for finding in report.of("dependencies"))
     assert report["visibility"].says == f"every instance names {made} as the newest debate"
 
@@ -119,6 +120,17 @@ def test_an_instance_that_is_down(examine):
 
 
 def test_an_address_that_is_no_url(examine):
-    """A host without a scheme must not be read as a file's name."""
-    assert examine(urls=["127.0.0.1:8080"]).errors == ["instance-unreachable"]
-    assert examine(urls=["file:///etc/passwd"]).errors == ["instance-unreachable"]
+    """A host without a scheme must not be read as a file's name, nor a typing error as an instance that is down."""
+    for text in (
+        "notaurl",
+        "127.0.0.1:8080",
+        "file:///etc/passwd",
+        "http://",
+        "http://host:port",
+        "http://[",
+        "http://a b",
+    ):
+        report = examine(urls=[text])
+        assert report.errors == ["instance-url-refused"], text
+        assert report["instance-url-refused"].mend.startswith("aragora-db doctor --url http://10.0.0.7:8080")
+        assert report["ready"].says == "not tried, because alive has to be in order first"

@@ -30,6 +30,7 @@ def test_a_closed_port(examine):
     assert report.errors == ["closed-port"]
     assert report["closed-port"].says == f"127.0.0.1:{port}: nothing listens there"
     assert f"pg_isready -h 127.0.0.1 -p {port}" in report["closed-port"].mend
+    assert "ARAGORA_PG_PORT" in report["closed-port"].mend
 
 
 def test_a_firewall_that_drops_packets(silent_port, examine):

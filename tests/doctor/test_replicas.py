@@ -77,8 +77,7 @@ def test_what_is_no_replica(cluster, of, postgres_server):
     assert report.errors == []
 
 
-@pytest.mark.slow
-def test_read_urls_that_cannot_be_used(cluster, of):
-    """Several hosts in one URL: which of them is meant, nobody knows."""
-    report = of(cluster[0].url, "two.example:5432")
+def test_replicas_of_what_has_none(examine):
+    """The primary's DSN got lost, and the replicas' stayed: the instance does not start, and doctor must say why."""
+    report = examine(database_url="sqlite://", read_urls="postgresql://one.example")
     assert report.errors == ["read-urls-refused"]

@@ -69,15 +69,26 @@ def test_a_secret_that_does_not_exist(store, examine):
     """The name has a typing error, or the policy names another secret."""
     store()
     report = examine(use_secrets_manager=True, secret_name="aragora/nowhere")  # noqa: S106 -- a name
-    assert report.errors[0] == "secrets-unreadable"
+    assert report.errors == ["secrets-unreadable"]
+    for check in ("database", "redis-settings"):
+        assert report[check].level == "skipped"
+        assert report[check].says == "not tried, because secrets has to be in order first"
+    assert report["host"].says == "not tried, because database has to be in order first"
     assert "--secret-id aragora/nowhere --region us-east-1" in report["secrets-unreadable"].mend
 
 
 def test_aws_is_away(aws, monkeypatch, examine):  # noqa: ARG001 -- the credentials
-    """A private subnet without an endpoint: AWS is not reached at all."""
+    """A private subnet without an endpoint: AWS is not reached at all. What the environment names is tried even so."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
-    report = examine(use_secrets_manager=True, secret_name=f"aragora/{uuid.uuid4().hex}")
-    assert "secrets-unreadable" in report.errors
+    settings = {"use_secrets_manager": True, "secret_name": f"aragora/{uuid.uuid4().hex}"}
+    assert examine(**settings).errors == ["secrets-unreadable"]
+    named = f"redis://127.0.0.1:{free_port()}"
+    report = examine(**settings, database_url="sqlite://", redis_url=named)
+    assert report.errors == ["secrets-unreadable", "redis-closed-port"]
+    assert report["database"].level == "ok"
+    alone = examine(**settings, database_url="postgresql://db.example/arena", require_distributed=True)
+    assert alone.errors == ["secrets-unreadable"]
+    assert alone["database"].level == "skipped"
 
 
 def test_a_secret_that_went_stale(store, monkeypatch, examine):

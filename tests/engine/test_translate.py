@@ -190,7 +190,7 @@ def _elsewhere(url, **changes):
         ({"user": "nobody_here"}, "nobody_here"),
         ({"name": "no_such_database"}, "password authentication failed"),
         ({"host": "host.invalid"}, "host.invalid|resolve|known"),
-        ({"port": None}, "refused"),
+        ({"port": None}, r"refused\. Is the server running .*\? The address comes from .*aragora-db doctor finds"),
     ],
     ids=["password", "user", "database", "name", "port"],
 )

@@ -137,7 +137,8 @@ def test_ratings_that_no_scale_holds(served, look, ratings):
         session.add(EloRating(agent_name="far", elo=ratings[-1]))
         for second, elo in enumerate(ratings):
             session.add(EloHistory(agent_name="far", elo=elo, created_at=utcnow() + timedelta(seconds=second)))
-    points = [each["points"] for each in look().all("polyline")]
+    page, _ = look()
+    points = [each["points"] for each in page.all("polyline")]
     assert points
     assert not re.search("inf|nan", " ".join(points))
 

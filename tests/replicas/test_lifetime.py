@@ -54,8 +54,10 @@ def test_a_database_that_nobody_holds_is_watched_no_more(cluster):
     cluster.eventually(lambda: watches() == [], "the watches have ended")
 
 
-def _child(database, pipe):
-    found = [sorted(database.ports()), watches(), database.serving()]
+def _child(database, eventually, pipe):
+    database.read("SELECT 1")
+    eventually(lambda: all(database.serving()), "both replicas serve the child")
+    found = [sorted(database.ports()), watches()]
     database.write("INSERT INTO t VALUES (2)")
     found.append(database.read("SELECT count(*) FROM t"))
     database.close()
@@ -64,20 +66,19 @@ def _child(database, pipe):
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_a_forked_child_watches_for_itself(open_database):
+def test_a_forked_child_watches_for_itself(cluster, open_database):
     """A prefork server's workers would share a parent's sockets, or never look at a replica."""
     database = open_database()
     database.write("CREATE TABLE t (n int)")
     database.write("INSERT INTO t VALUES (1)")
     ports = sorted(database.ports())
     here, there = multiprocessing.get_context("fork").Pipe(duplex=False)
-    child = multiprocessing.get_context("fork").Process(target=_child, args=(database, there))
+    child = multiprocessing.get_context("fork").Process(target=_child, args=(database, cluster.eventually, there))
     child.start()
     assert here.poll(60)
     assert here.recv() == [
         ports,
         ["aragora_db-watch-primary", "aragora_db-watch-replica-1", "aragora_db-watch-replica-2"],
-        [True, True],
         2,
     ]
     child.join()

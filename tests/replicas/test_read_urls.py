@@ -74,7 +74,7 @@ def test_nothing_is_taken_from_where_the_primary_is():
 def test_what_cannot_be_used_is_refused(text: str, says: str):
     """A typing error would leave a replica unused, or put a password into a log."""
     with pytest.raises(ConfigurationError) as caught:
-        Database(Settings.explicit(database_url=PRIMARY, read_urls=text))
+        Settings.explicit(database_url=PRIMARY, read_urls=text)
     assert says in str(caught.value)
     assert "ARAGORA_DB_READ_URLS" in str(caught.value)
     assert "hunter" not in str(caught.value)
