@@ -194,17 +194,23 @@ def _watch_statements(engine: Engine, seconds: float) -> None:
 
     @event.listens_for(engine, "after_cursor_execute")
     def _stop(_conn: Any, _cursor: Any, _statement: str, _parameters: Any, context: Any, _many: bool) -> None:
-        watchdog.cancel(context.aragora_deadline)
+        _forget(context)
 
     @event.listens_for(engine, "handle_error")
     def _stop_after_error(context: Any) -> None:
-        deadline = getattr(context.execution_context, "aragora_deadline", None)
-        if deadline is not None:
-            watchdog.cancel(deadline)
+        if context.execution_context is not None:
+            _forget(context.execution_context)
 
     # COMMIT, ROLLBACK and the pool's ping are no statements to SQLAlchemy, and can hang like them.
     for name in ("do_commit", "do_rollback", "do_ping"):
         setattr(engine.dialect, name, _watched(getattr(engine.dialect, name), seconds))
+
+
+def _forget(context: Any) -> None:
+    """Take the deadline back, and out of the context: they hold each other, and the rows, until a full collection."""
+    deadline = context.__dict__.pop("aragora_deadline", None)
+    if deadline is not None:
+        watchdog.cancel(deadline)
 
 
 def _watched(call: Callable[[Any], Any], seconds: float) -> Callable[[Any], Any]:

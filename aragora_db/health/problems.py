@@ -21,7 +21,12 @@ _LONGEST = 500  # characters of a message
 # The first class that fits decides. Texts are ours: those of exceptions may name servers, tables and rows.
 _ANSWERS: tuple[tuple[type[Exception], int, str, str], ...] = (
     (errors.NotFoundError, 404, "not_found", "there is no such object"),
-    (errors.ConflictError, 409, "conflict", "a debate with this id is there with other content; choose another id"),
+    (
+        errors.ConflictError,
+        409,
+        "conflict",
+        "a debate with this id, or Idempotency-Key, is there with other content; choose another one",
+    ),
     (errors.ConstraintViolation, 409, "conflict", "this contradicts what is recorded already"),
     (
         errors.CommitUnknown,

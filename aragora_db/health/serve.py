@@ -55,6 +55,7 @@ class _Server(uvicorn.Server):
             self.should_exit = self.force_exit = True
             return
         self._drain.begin()
+        log.info("not ready any more; stops in %g s, then finishes what is under way", self._drain_seconds)
         self._leave_at = time.monotonic() + self._drain_seconds
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -163,5 +164,5 @@ def log_as_json() -> None:
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
     # Every statement and every migration step would be a line; warnings are enough from below.
-    for name in ("sqlalchemy", "alembic", "uvicorn"):
+    for name in ("sqlalchemy", "alembic", "uvicorn", "aragora_db.engine"):
         logging.getLogger(name).setLevel(logging.WARNING)

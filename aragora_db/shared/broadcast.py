@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from aragora_db.errors import RedisUnavailable
 from aragora_db.shared.door import Door
 from aragora_db.shared.events import Event, from_wire, gap, to_wire
-from aragora_db.shared.listener import Listener
+from aragora_db.shared.listener import POLL_SECONDS, Listener
 from aragora_db.shared.subscriptions import Subscription, Subscriptions
 
 __all__ = ["Broadcast"]
@@ -83,7 +83,7 @@ class Broadcast:
                 self._listener = None
         # Before the pool is closed: redis-py would open their connections again.
         for listener in leaving:
-            listener.join(self._timeout)
+            listener.join(POLL_SECONDS + self._timeout)
 
     def _join(self) -> Listener | None:
         if not self._door.configured:

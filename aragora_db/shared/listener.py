@@ -13,11 +13,11 @@ from typing import Any
 from aragora_db.errors import AragoraDBError
 from aragora_db.shared.door import Door
 
-__all__ = ["Listener"]
+__all__ = ["POLL_SECONDS", "Listener"]
 
 log = logging.getLogger("aragora_db.shared")
 
-_POLL_SECONDS = 0.5
+POLL_SECONDS = 0.5
 _RETRY_SECONDS = 0.5
 _SILENCE_SECONDS = 5.0  # after this it asks whether Redis is still there: a cut cable says nothing by itself
 
@@ -62,6 +62,8 @@ class Listener(threading.Thread):
             except AragoraDBError as problem:
                 log.warning("events: %s; subscribing again", type(problem).__name__)
             except Exception:
+                if self._stopping.is_set():
+                    return  # redis-py's pool was closed under it
                 log.exception("events: unexpected; subscribing again")  # the thread must go on: nobody would hear more
             self._stopping.wait(_RETRY_SECONDS * random.uniform(0.5, 1.0))  # noqa: S311 -- no cryptography here
 
@@ -102,7 +104,7 @@ class Listener(threading.Thread):
         """Deliver until it is time to stop, or Redis does not answer."""
         heard, asked = time.monotonic(), None
         while not self._stopping.is_set():
-            message = pubsub.get_message(timeout=_POLL_SECONDS)
+            message = pubsub.get_message(timeout=POLL_SECONDS)
             now = time.monotonic()
             if message is not None:
                 heard, asked = now, None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import secrets
 import signal
 import socket
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -179,6 +181,10 @@ def make(fresh_databases) -> Iterator[Callable[..., SharedState]]:
             return state
 
         yield make
+    # redis-py's connections stand in cycles: whether the socket or its owner is collected first, and warns, is chance.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ class Board:
 class BoardCheck(PooledCheck):
     """Reads the board. A replica may answer."""
 
-    name = "board"
+    name = "leaderboard"
     needed = False
 
     def run(self) -> Result:

@@ -46,7 +46,7 @@ class StatusPage:
     async def page(self, _request: Request) -> Response:
         """The status page, for people."""
         report = await self._context.report()
-        board = (await self._board.results())["board"].detail.get("board")
+        board = (await self._board.results())["leaderboard"].detail.get("board")
         page = self._template.substitute(
             title=text(f"aragora_db: {report.reason or report.status}"),
             style=self._style,

@@ -40,7 +40,8 @@ _MIGRATION = {
 
 def summary(report: Report) -> Markup:
     """Whether all is well, in one line."""
-    troubled = [_WHAT[name][0] for name, result in report.results.items() if not result.ok]
+    worst = State.FAILED if report.failed else State.DEGRADED
+    troubled = [_WHAT[name][0] for name, result in report.results.items() if result.state is worst]
     if report.draining:
         kind, headline, why = "degraded", "Leaving", "Not ready any more; requests under way are finished."
     elif report.failed:
