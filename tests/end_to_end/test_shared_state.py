@@ -114,7 +114,7 @@ def test_the_commands_of_the_guide(instances) -> None:
     open_checks = curl(f"{a.url}/api/health")["checks"]
     assert all(value in {True, False, "not_configured"} for value in open_checks.values())
     checks = curl("-H", "Authorization: Bearer operators-only", f"{a.url}/api/health")["checks"]
-    assert checks["database_pool"]["details"]["size"] == 8 or checks["database_pool"]
+    assert checks["database_pool"]["size"] >= 8
 
 
 @pytest.mark.slow

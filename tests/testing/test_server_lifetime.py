@@ -42,8 +42,8 @@ def test_hangs(request, postgres_server, redis_server, number):
         folder = connection.execute("SELECT current_setting('unix_socket_directories')").fetchone()[0]
     keeper = int(subprocess.check_output(["ps", "-o", "ppid=", "-p", str(postgres_server.pid)]))
     note = {{"pids": [*pids, keeper, os.getpid()], "folder": str(pathlib.Path(folder).parent)}}
-    pathlib.Path("note.part").write_text(json.dumps(note))
-    pathlib.Path("note.part").rename(f"note{{number}}.json")
+    pathlib.Path(f"note{{number}}.part").write_text(json.dumps(note))
+    pathlib.Path(f"note{{number}}.part").rename(f"note{{number}}.json")
     time.sleep({seconds})
 """
 
