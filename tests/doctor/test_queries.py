@@ -6,6 +6,7 @@ import psycopg
 import pytest
 
 from aragora_db.doctor.queries import without_literals
+from aragora_db.testing.plugin import missing
 
 SECRET = "Zk9-literal"  # noqa: S105 -- what a report must not show
 
@@ -38,7 +39,7 @@ def test_no_statement_statistics(fresh_databases, examine):
 def test_statement_statistics_that_are_not_loaded(postgres_server, fresh_databases, admin, examine):
     """The extension was created and the library was forgotten: every look at the view fails."""
     if not postgres_server.has("pg_stat_statements"):
-        pytest.skip("this PostgreSQL has no pg_stat_statements")
+        missing("this PostgreSQL has no pg_stat_statements: install its contrib package")
     url = fresh_databases.url("postgresql", migrated=False)
     admin(url).execute("CREATE EXTENSION pg_stat_statements")
     report = examine(database_url=url)

@@ -269,9 +269,10 @@ def test_sentinel_failover(make, servers, eventually):
         "sentinel down-after-milliseconds main 500\nsentinel failover-timeout main 3000\n"
     )
     guards = [servers.sentinel(configuration) for _ in range(3)]
-    with guards[0].client(password=GUARD) as guard:
-        eventually(lambda: guard.sentinel_master("main")["num-other-sentinels"] == 2)
-        eventually(lambda: guard.sentinel_master("main")["num-slaves"] == 1)
+    for each in guards:
+        with each.client(password=GUARD) as guard:
+            eventually(lambda guard=guard: guard.sentinel_master("main")["num-other-sentinels"] == 2)
+            eventually(lambda guard=guard: guard.sentinel_master("main")["num-slaves"] == 1)
     state = make(
         "redis://:secret@127.0.0.1/0",
         redis_sentinel_hosts=",".join(f"127.0.0.1:{each.port}" for each in guards),
@@ -287,6 +288,9 @@ def test_sentinel_failover(make, servers, eventually):
             eventually(lambda: replica.info("replication")["role"] == "master")
             eventually(lambda: state.health()["connected"])
             assert subscription.get(LIMIT).type == GAP
+    for each in guards:  # one that has not heard of it yet would send us to the dead primary
+        with each.client(password=GUARD) as guard:
+            eventually(lambda guard=guard: guard.sentinel_master("main")["port"] == second.port)
     works(state)
 
 
