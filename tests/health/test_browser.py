@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
@@ -201,10 +201,10 @@ def test_without_javascript(instance, own_redis, chromium, eventually):
 
 
 def _calmly(look):
-    """The element may go while one looks: the page is just being replaced."""
+    """The element may go while one looks: the page is just being replaced. Chromium has more than one word for it."""
     try:
         return look()
-    except StaleElementReferenceException:
+    except WebDriverException:
         return False
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import secrets
 import signal
 import socket
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -161,8 +159,15 @@ def servers() -> Iterator[Servers]:
 
 
 @pytest.fixture
-def make(fresh_databases) -> Iterator[Callable[..., SharedState]]:
-    """Makes a `SharedState`, as one instance has it: ``make(url)``, or with a `Database` and with settings."""
+def make(
+    fresh_databases,
+    servers,  # noqa: ARG001 -- for the order, see below
+) -> Iterator[Callable[..., SharedState]]:
+    """Makes a `SharedState`, as one instance has it: ``make(url)``, or with a `Database` and with settings.
+
+    They are closed before ``servers`` are killed. A listener would connect again to a Redis that is just dying, and a
+    connection reset before its TLS handshake is a socket that CPython's ``SSLSocket._create`` forgets to close.
+    """
     with ExitStack() as stack:
         given: list[Database] = []
 
@@ -181,10 +186,6 @@ def make(fresh_databases) -> Iterator[Callable[..., SharedState]]:
             return state
 
         yield make
-    # redis-py's connections stand in cycles: whether the socket or its owner is collected first, and warns, is chance.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
 
 
 @pytest.fixture
