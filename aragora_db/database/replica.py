@@ -14,7 +14,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from aragora_db.database.connections import Connections
 from aragora_db.engine import READ_ONLY_OPTIONS, Target
 from aragora_db.engine.meter import Meter
-from aragora_db.engine.observed import limit_pings, note_losses
+from aragora_db.engine.observed import note_losses
+from aragora_db.engine.ping import ping_each_time
 from aragora_db.engine.replication import ReplicaLook, look_at_replica, replayed_position
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class Replica:
         self._tell()
 
     def _adopt(self, engine: Engine) -> None:
-        limit_pings(engine, _PING_SECONDS)
+        ping_each_time(engine, _PING_SECONDS)
         note_losses(engine, self.failed)
 
     def _tell(self) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine
 
 __all__ = ["allow_batches", "run_batch"]
 
@@ -32,10 +32,13 @@ def run_batch(connection: Connection, name: str, writes: tuple[str, ...], work: 
 
 def allow_batches(engine: Engine) -> None:
     """Teach an engine to run them."""
+    execute = engine.dialect.do_execute
 
-    @event.listens_for(engine, "do_execute")
-    def _execute(cursor: Any, _statement: str, _parameters: Any, context: Any) -> bool:
+    def execute_or_work(cursor: Any, statement: str, parameters: Any, context: Any) -> None:
         work = context.execution_options.get(_WORK)
-        if work is not None:
+        if work is None:
+            execute(cursor, statement, parameters, context)
+        else:
             work(cursor)
-        return work is not None
+
+    engine.dialect.do_execute = execute_or_work  # type: ignore[method-assign, assignment]

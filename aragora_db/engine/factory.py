@@ -75,10 +75,10 @@ def _prepare(
 
 
 def _listen(engine: Engine, target: Target) -> None:
+    batch.allow_batches(engine)  # before the timers, which are to count its time
     _DIALECTS[target.dsn.backend].listen(engine, target)
     translate.translate_errors(engine)
     failed.refuse_commit_after_failure(engine)
-    batch.allow_batches(engine)
     fork.forget_connections_in_children(engine)
 
 

@@ -7,13 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, event
 
-from aragora_db.engine import watchdog
-from aragora_db.engine.postgresql import shut_down
-
 if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import ExceptionContext
 
-__all__ = ["limit_pings", "note_commits", "note_losses"]
+__all__ = ["note_commits", "note_losses"]
 
 _MAY_WRITE = "aragora_may_write"
 
@@ -66,18 +63,3 @@ def note_losses(engine: Engine, note: Callable[[Exception], None]) -> None:
             and getattr(error, "sqlstate", None) not in _SERVER_IS_WELL
         ):
             note(error)
-
-
-def limit_pings(engine: Engine, seconds: float) -> None:
-    """Give up sooner than after ARAGORA_DB_COMMAND_TIMEOUT on a server that does not answer a pool's ping."""
-    ping = engine.dialect.do_ping
-
-    def ping_in_time(dbapi_connection: Any) -> bool:
-        driver = getattr(dbapi_connection, "driver_connection", dbapi_connection)
-        deadline = watchdog.watch(seconds, lambda: shut_down(driver))
-        try:
-            return ping(dbapi_connection)
-        finally:
-            watchdog.cancel(deadline)
-
-    engine.dialect.do_ping = ping_in_time  # type: ignore[method-assign]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -10,9 +9,10 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, event
 
 from aragora_db.config import Settings
-from aragora_db.engine import watchdog
 from aragora_db.engine.begin import send_begin
 from aragora_db.engine.credentials import Credentials
+from aragora_db.engine.deadlines import watch_statements
+from aragora_db.engine.ping import ping_cheaply
 from aragora_db.engine.target import Target
 from aragora_db.errors import ConfigurationError
 
@@ -24,7 +24,6 @@ __all__ = [
     "listen",
     "pool_settings",
     "session_settings",
-    "shut_down",
     "url_parts",
 ]
 
@@ -83,8 +82,8 @@ def connect_arguments(target: Target) -> dict[str, Any]:
 def pool_settings(target: Target) -> dict[str, Any]:
     """Pool arguments from the settings.
 
-    Pre-ping finds connections that a restart or a failover cut, before a unit of work does. Last in, first out leaves
-    the surplus of a burst idle until it is recycled.
+    Pre-ping (see `ping_cheaply`) finds connections that a restart or a failover cut, before a unit of work does. Last
+    in, first out leaves the surplus of a burst idle until it is recycled.
     """
     settings = target.settings
     return {
@@ -118,8 +117,10 @@ def listen(engine: Engine, target: Target) -> None:
     event.listen(engine, "connect", _refuse_other_encodings, insert=True)
     if target.through_transaction_pooler:
         _begin_with_settings(engine, target.settings)
-    if target.settings.command_timeout:
-        _watch_statements(engine, target.settings.command_timeout)
+    limit = target.settings.command_timeout
+    ping_cheaply(engine, limit)
+    if limit:
+        watch_statements(engine, limit)
 
 
 def _connect_with_arguments(engine: Engine, target: Target) -> None:
@@ -177,63 +178,3 @@ def _begin_with_settings(engine: Engine, settings: Settings) -> None:
         level = f" ISOLATION LEVEL {options['isolation_level']}" if options.get("isolation_level") else ""
         mode = " READ ONLY" if options.get("postgresql_readonly") else ""
         send_begin(connection, f"BEGIN{level}{mode}; {sets}")
-
-
-def _watch_statements(engine: Engine, seconds: float) -> None:
-    @event.listens_for(engine, "before_cursor_execute")
-    def _start(
-        connection: Connection, _cursor: Any, _statement: str, _parameters: Any, context: Any, _many: bool
-    ) -> None:
-        driver: Any = connection.connection.driver_connection
-
-        def hang_up() -> None:
-            context.aragora_timed_out = True
-            shut_down(driver)
-
-        context.aragora_deadline = watchdog.watch(seconds + watchdog.GRACE, hang_up)
-
-    @event.listens_for(engine, "after_cursor_execute")
-    def _stop(_conn: Any, _cursor: Any, _statement: str, _parameters: Any, context: Any, _many: bool) -> None:
-        _forget(context)
-
-    @event.listens_for(engine, "handle_error")
-    def _stop_after_error(context: Any) -> None:
-        if context.execution_context is not None:
-            _forget(context.execution_context)
-
-    # COMMIT, ROLLBACK and the pool's ping are no statements to SQLAlchemy, and can hang like them.
-    for name in ("do_commit", "do_rollback", "do_ping"):
-        setattr(engine.dialect, name, _watched(getattr(engine.dialect, name), seconds))
-
-
-def _forget(context: Any) -> None:
-    """Take the deadline back, and out of the context: they hold each other, and the rows, until a full collection."""
-    deadline = context.__dict__.pop("aragora_deadline", None)
-    if deadline is not None:
-        watchdog.cancel(deadline)
-
-
-def _watched(call: Callable[[Any], Any], seconds: float) -> Callable[[Any], Any]:
-    def watched(dbapi_connection: Any) -> Any:
-        driver = getattr(dbapi_connection, "driver_connection", dbapi_connection)
-        deadline = watchdog.watch(seconds + watchdog.GRACE, lambda: shut_down(driver))
-        try:
-            return call(dbapi_connection)
-        finally:
-            watchdog.cancel(deadline)
-
-    return watched
-
-
-def shut_down(driver: Any) -> None:
-    """End both directions of a socket: the thread or the event loop that waits for it sees end of file."""
-    if driver.closed:
-        return
-    # Borrowed, not duplicated: a process that ran out of descriptors needs its timeouts most.
-    borrowed = socket.socket(fileno=driver.pgconn.socket)
-    try:
-        borrowed.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        pass  # the peer was quicker
-    finally:
-        borrowed.detach()

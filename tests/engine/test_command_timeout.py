@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from aragora_db.database import Database
-from aragora_db.engine import watchdog
+from aragora_db.engine import ping, watchdog
 from aragora_db.errors import CommandTimeout, LockTimeout, StatementTimeout
 from aragora_db.models import EloRating
 
@@ -46,9 +46,10 @@ def test_silence_in_a_statement(frozen):
     assert database.run(lambda session: session.scalar(text("SELECT 3"))) == 3
 
 
-def test_silence_while_the_pool_looks(frozen):
+def test_silence_while_the_pool_looks(frozen, monkeypatch):
     """The ping of an idle connection comes before any statement, and would hang on its own."""
     database, proxy = frozen
+    monkeypatch.setattr(ping, "_TRUSTED_SECONDS", 0.0)
     proxy.freeze()
     # The old connection is given up, and the new one has to wait for the thaw.
     seen = []
