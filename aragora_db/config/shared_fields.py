@@ -103,6 +103,13 @@ class Redis(Group):
         _Secret | None,
         Variable("ARAGORA_REDIS_SENTINEL_PASSWORD", "Their own password.", accepts="any text", secret=True),
     ] = None
+    redis_sentinel_tls: Annotated[
+        bool,
+        Variable(
+            "ARAGORA_REDIS_SENTINEL_TLS",
+            "Whether the Sentinels speak TLS as well; their certificates are verified like Redis's.",
+        ),
+    ] = False
     redis_cluster_nodes: Annotated[
         _Text | None,
         Variable("ARAGORA_REDIS_CLUSTER_NODES", "Nodes to find the cluster by; port 6379.", accepts=_NODES),

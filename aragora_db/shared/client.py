@@ -102,7 +102,8 @@ class Connector:
         self._retry = Retry(ExponentialWithJitterBackoff(cap=0.1, base=0.01), 1, (ConnectionError,))
         self._lock = threading.Lock()
         self._client: Any = None
-        self._tls = self._tls_options()
+        self._tls = self._tls_options() if self._address.tls else {}
+        self._sentinel_tls = self._tls_options() if settings.redis_sentinel_tls else {}
 
     def run(self, work: Callable[[Any], T]) -> T:
         """Run ``work(client)``; once more after a lost connection.
@@ -173,6 +174,8 @@ class Connector:
                 "socket_connect_timeout": settings.redis_connect_timeout,
                 "retry": Retry(NoBackoff(), 0),
                 "protocol": 2,
+                "ssl": settings.redis_sentinel_tls,
+                **self._sentinel_tls,
             },
         )
         options = self._options() | self._tls | {"db": self._address.db, "ssl": self._address.tls}
@@ -203,8 +206,6 @@ class Connector:
 
     def _tls_options(self) -> dict[str, Any]:
         address, file = self._address, self._settings.redis_ssl_ca_certs
-        if not address.tls:
-            return {}
         authorities = address.ca_certs or (None if file is None else str(file))
         try:
             context = ssl.create_default_context(cafile=authorities)
@@ -213,7 +214,7 @@ class Connector:
         except (OSError, ValueError) as problem:
             # Found at the first connection only, it would look like a Redis that is away.
             raise ConfigurationError(
-                "rediss:// cannot be used: the file of ARAGORA_REDIS_SSL_CA_CERTS, or of an ssl_* parameter of the "
+                "TLS to Redis cannot be used: the file of ARAGORA_REDIS_SSL_CA_CERTS, or of an ssl_* parameter of the "
                 f"URL, cannot be read ({type(problem).__name__}); name PEM files that this user can read"
             ) from problem
         return {

@@ -139,9 +139,9 @@ class Servers:
         """A server that runs."""
         return self.new(*options, **more).start()
 
-    def sentinel(self, configuration: str) -> Server:
+    def sentinel(self, configuration: str, *options: str) -> Server:
         """A Sentinel that runs."""
-        return self.start(kind=Sentinel, files={"sentinel.conf": configuration})
+        return self.start(*options, kind=Sentinel, files={"sentinel.conf": configuration})
 
     def close(self) -> None:
         """Stop them all."""

@@ -294,6 +294,28 @@ def test_sentinel_failover(make, servers, eventually):
     works(state)
 
 
+def test_sentinels_that_speak_tls(make, encrypted, servers, authority, tmp_path):
+    """The AUTH token would be encrypted, and where to send it anybody's word."""
+    primary = encrypted("127.0.0.1", password=SIGNS)
+    folder = primary.folder
+    guard = servers.sentinel(
+        f"sentinel monitor main 127.0.0.1 {primary.port} 1\nsentinel auth-pass main {SIGNS}\n",
+        *("--port", "0", "--tls-port", "{port}", "--tls-auth-clients", "no", "--tls-replication", "yes"),
+        *("--tls-cert-file", f"{folder}/cert.pem", "--tls-key-file", f"{folder}/key.pem"),
+        *("--tls-ca-cert-file", f"{folder}/ca.pem"),
+    )
+    where = {
+        "redis_sentinel_hosts": f"127.0.0.1:{guard.port}",
+        "redis_sentinel_master": "main",
+        "redis_ssl_ca_certs": pem(authority, tmp_path),
+    }
+    url = "rediss://:pa%23ss%2Fword@127.0.0.1/0"
+    works(make(url, **where, redis_sentinel_tls=True))
+    assert not make(url, **where).health()["connected"]
+    another = where | {"redis_ssl_ca_certs": pem(trustme.CA(), tmp_path)}
+    assert not make(url, **another, redis_sentinel_tls=True).health()["connected"]
+
+
 def test_sentinels_that_are_away(make, servers):
     """Nothing would start before the Sentinels do."""
     server = servers.new()
