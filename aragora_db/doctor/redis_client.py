@@ -65,6 +65,11 @@ class RedisAccess:
         return (Address(self.url.host or "", self.url.port),)
 
     @property
+    def tls(self) -> bool:
+        """Whether those addresses are spoken to through TLS."""
+        return self._settings.redis_sentinel_tls if self.mode == "sentinel" else self.url.tls
+
+    @property
     def authority(self) -> Path | None:
         """The PEM file of the authorities to trust; None trusts the system's."""
         if self.url.ca_certs is not None:

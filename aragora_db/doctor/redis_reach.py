@@ -11,13 +11,14 @@ from aragora_db.doctor import tls
 from aragora_db.doctor.address import Address, connect, reason, resolve
 from aragora_db.doctor.check import Check, for_redis
 from aragora_db.doctor.examination import Examination
-from aragora_db.doctor.finding import Fault, Finding, ok, skipped
+from aragora_db.doctor.finding import Fault, Finding, ok
 from aragora_db.doctor.redis_client import RedisAccess
 from aragora_db.errors import ConfigurationError
 
 __all__ = ["CHECKS"]
 
 _SETTING: Final = "ARAGORA_REDIS_URL"
+_SENTINELS: Final = "ARAGORA_REDIS_SENTINEL_TLS"
 _GREETING_SECONDS: Final = 2.0
 _OPENSSL: Final = "openssl s_client -connect {host}:{port} -showcerts </dev/null"
 
@@ -49,21 +50,21 @@ NO_ANSWER = Fault(
 NEEDS_TLS = Fault(
     "redis-needs-tls",
     "error",
-    "The URL says redis://, and the port speaks TLS only.",
-    f"write rediss:// instead of redis:// in {_SETTING}",
+    "The settings ask for no TLS, and the port speaks TLS only.",
+    f"write rediss:// instead of redis:// in {_SETTING}  # for Sentinels: export {_SENTINELS}=true",
 )
 NO_TLS = Fault(
     "redis-no-tls",
     "error",
-    "The URL says rediss://, and the port speaks no TLS, or none that we speak.",
+    "The settings ask for TLS, and the port speaks none, or none that we speak.",
     "switch TLS on at Redis (tls-port; ElastiCache: encryption in transit), or, where nobody can listen on the way, "
-    f"write redis:// in {_SETTING}",
+    f"write redis:// in {_SETTING}  # for Sentinels: export {_SENTINELS}=false",
 )
 NOT_ENCRYPTED = Fault(
     "redis-not-encrypted",
     "warn",
     "What Redis is told, its password included, crosses the network in the clear.",
-    f"switch encryption in transit on, and write rediss:// in {_SETTING}",
+    f"switch encryption in transit on, and write rediss:// in {_SETTING}  # for Sentinels: export {_SENTINELS}=true",
 )
 UNTRUSTED = Fault(
     "redis-untrusted-certificate",
@@ -124,13 +125,10 @@ def _port(examination: Examination) -> Iterator[Finding]:
 
 def _tls(examination: Examination) -> Iterator[Finding]:
     access = examination.redis
-    if access.mode == "sentinel":
-        yield skipped("Sentinels are asked in the clear; whether their primary speaks TLS shows when we log in")
-        return
     for address in access.addresses:
-        if not access.url.tls:
+        if not access.tls:
             if not address.path and _speaks_tls(address, examination.seconds):
-                yield NEEDS_TLS.found(f"{address} speaks TLS, and the URL says redis://")
+                yield NEEDS_TLS.found(f"{address} speaks TLS, and the settings ask for none")
             elif not address.local:
                 yield NOT_ENCRYPTED.found(f"connections to {address} are not encrypted")
             else:

@@ -168,14 +168,17 @@ def test_cluster(examine, start_redis, tmp_path, eventually):
 def encrypted(start_redis):
     """Starts a Redis that speaks TLS only, with this certificate."""
 
-    def start(authority: trustme.CA, *names: str, **options: Any) -> int:
+    def start(authority: trustme.CA, *names: str, watches: int | None = None, **options: Any) -> int:
         certificate = authority.issue_cert(*names, **options)
         files = {
             "server.crt": b"".join(each.bytes() for each in certificate.cert_chain_pems),
             "server.key": certificate.private_key_pem.bytes(),
         }
-        lines = ["tls-cert-file server.crt", "tls-key-file server.key", "tls-auth-clients no", "requirepass Zk9-secret"]
-        return start_redis(files, *lines, tls=True)
+        lines = ["tls-cert-file server.crt", "tls-key-file server.key", "tls-auth-clients no"]
+        if watches is None:
+            return start_redis(files, *lines, "requirepass Zk9-secret", tls=True)
+        lines += ["tls-replication no", f"sentinel monitor mymaster 127.0.0.1 {watches} 1"]
+        return start_redis(files, *lines, tls=True, sentinel=True)
 
     return start
 
@@ -196,6 +199,23 @@ def test_tls(of, encrypted, tmp_path):
     assert of(by_number, redis_ssl_ca_certs=tmp_path / "ca.pem").errors == ["redis-wrong-host-name"]
     assert of(url, redis_ssl_ca_certs=tmp_path / "none.pem").errors == ["redis-no-root-certificate"]
     assert of(f"redis://:Zk9-secret@localhost:{port}").errors == ["redis-needs-tls"]
+
+
+def test_tls_of_sentinels(examine, encrypted, start_redis, eventually, tmp_path):
+    """Who is told a wrong primary by somebody in between sends it the password."""
+    authority, primary = trustme.CA(), start_redis()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    sentinel = encrypted(authority, "localhost", watches=primary)
+    values = {
+        "data_dir": tmp_path / "none",
+        "redis_sentinel_hosts": f"localhost:{sentinel}",
+        "redis_ssl_ca_certs": tmp_path / "ca.pem",
+    }
+    assert examine(**values).errors == ["redis-needs-tls"]
+    eventually(lambda: examine(**values, redis_sentinel_tls=True).errors == [], "the Sentinel has seen its primary")
+    plain = start_redis({}, f"sentinel monitor mymaster 127.0.0.1 {primary} 1", sentinel=True)
+    values["redis_sentinel_hosts"] = f"localhost:{plain}"
+    assert examine(**values, redis_sentinel_tls=True).errors == ["redis-no-tls"]
 
 
 def test_an_expired_certificate(of, encrypted, tmp_path):
