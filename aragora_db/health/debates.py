@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -13,7 +14,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from aragora_db import json_text
-from aragora_db.errors import InvalidValue, NotFoundError, PoolExhausted
+from aragora_db.errors import (
+    CommandTimeout,
+    CommitUnknown,
+    DatabaseError,
+    InvalidValue,
+    NotFoundError,
+    PoolExhausted,
+)
 from aragora_db.health.context import Context
 from aragora_db.health.problems import Refused
 from aragora_db.health.threads import outcome, start
@@ -38,6 +46,9 @@ MAX_LIMIT = 100
 # A page that has this many characters ends early. A hundred artifacts of 1 MiB took 3 GB for four readers, and kept
 # /healthz waiting for 7 s, in which an instance is replaced.
 _LARGEST_PAGE = 4 * 1024 * 1024
+# Seconds. With the wait for a place before it (ARAGORA_DB_POOL_TIMEOUT, 30) less than the minute after which an AWS load
+# balancer answers 504 in our place. Without it a request met a PostgreSQL that hangs for 124 s, eight attempts long.
+_LONGEST_WAIT = 25.0
 _AT_ONCE = 10  # debates of a page that are objects at a time
 
 # The store's arguments that a caller may give. Tenants are not among them: nobody has proved to belong to one.
@@ -67,7 +78,7 @@ class Debates:
             there = "id" in arguments and store.get(str(arguments["id"])) is not None
             return _document(store.create(**arguments)), not there
 
-        document, made = await self._in_thread(lambda: self._context.db.transact(work))
+        document, made = await self._in_thread(lambda: self._context.db.transact(work), CommitUnknown)
         if made:
             self._announce(document)
         # Not `request.url`, which is parsed from what the caller says that the host is, and is not quoted.
@@ -107,17 +118,30 @@ class Debates:
         # From the primary: a debate made on another instance must be seen here at once.
         return await self._in_thread(lambda: self._context.db.transact(work, read_only=True, primary=True))
 
-    async def _in_thread(self, work: Callable[[], T]) -> T:
+    async def _in_thread(self, work: Callable[[], T], late: type[DatabaseError] = CommandTimeout) -> T:
         patience = self._context.db.settings.pool_timeout
+        place = object()
         try:
             with anyio.fail_after(patience):
-                await self._places.acquire()
+                await self._places.acquire_on_behalf_of(place)
         except TimeoutError:
             raise PoolExhausted(f"as many requests as may wait for a connection did so for {patience:g} s") from None
+        loop = asyncio.get_running_loop()
+
+        def leave(_future: Any) -> None:
+            try:
+                loop.call_soon_threadsafe(self._places.release_on_behalf_of, place)
+            except RuntimeError:  # that event loop is closed
+                self._places.release_on_behalf_of(place)
+
+        future = start(work, "request")
+        future.add_done_callback(leave)  # and not when its caller stops waiting: it may still hold a connection
         try:
-            return await outcome(start(work, "request"))
-        finally:
-            self._places.release()
+            return await outcome(future, _LONGEST_WAIT)
+        except TimeoutError as error:
+            if future.done():  # it is the work's own
+                raise
+            raise late(f"a request was not done after {_LONGEST_WAIT:g} s, and goes on", error) from None
 
     def _announce(self, document: dict[str, Any]) -> None:
         """Tell whoever listens on Redis. The debate is recorded; a Redis that is away does not change that."""

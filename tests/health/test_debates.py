@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import threading
@@ -251,37 +250,6 @@ def test_errors_become_statuses(error, status, code):
     if code == "unknown":
         assert "unknown" in body["message"]
         assert "Idempotency-Key" in body["message"]
-
-
-def test_a_pool_without_a_free_connection(dialect, fresh_databases, serve_app):
-    """Under overload callers must hear 503 with Retry-After in the pool's time, not wait for ever."""
-    served = serve_app(fresh_databases.url(dialect), pool_size=1, pool_max_overflow=0, pool_timeout=1)
-    assert served.client.get("/api/v1/debates").status_code == 200
-    with served.db.engine.connect():
-        answer = served.client.get("/api/v1/debates")
-    assert answer.status_code == 503
-    assert answer.json()["error"]["code"] == "busy"
-    assert answer.headers["Retry-After"] == "1"
-
-
-def test_more_requests_than_may_wait(fresh_databases, serve_app):
-    """While a database hangs, requests queued up behind those that may wait for it, for minutes and without an end."""
-    served = serve_app(fresh_databases.url("postgresql"), pool_size=1, pool_max_overflow=0, pool_timeout=1)
-    assert served.client.get("/api/v1/debates").status_code == 200
-    go_on = threading.Event()
-    routes = served.client.application.routes
-    debates = next(route.endpoint.__self__ for route in routes if route.path == "/api/v1/debates")
-
-    async def crowded():
-        waiting = [asyncio.create_task(debates._in_thread(go_on.wait)) for _ in range(6)]
-        while debates._places.available_tokens:  # noqa: ASYNC110 -- no event says so
-            await asyncio.sleep(0)
-        with pytest.raises(PoolExhausted):
-            await debates._in_thread(go_on.wait)
-        go_on.set()
-        return await asyncio.gather(*waiting)
-
-    assert asyncio.run(crowded()) == [True] * 6
 
 
 def test_whoever_listens_hears_of_it(fresh_databases, serve_app, redis_server):
