@@ -46,8 +46,8 @@ MAX_LIMIT = 100
 # A page that has this many characters ends early. A hundred artifacts of 1 MiB took 3 GB for four readers, and kept
 # /healthz waiting for 7 s, in which an instance is replaced.
 _LARGEST_PAGE = 4 * 1024 * 1024
-# Seconds. With the wait for a place before it (ARAGORA_DB_POOL_TIMEOUT, 30) less than the minute after which an AWS load
-# balancer answers 504 in our place. Without it a request met a PostgreSQL that hangs for 124 s, eight attempts long.
+# Seconds. With the wait for a place (ARAGORA_DB_POOL_TIMEOUT, 30) less than the minute after which an AWS load balancer
+# answers 504 in our place. Without it a request to a PostgreSQL that hangs took 124 s, eight attempts.
 _LONGEST_WAIT = 25.0
 _AT_ONCE = 10  # debates of a page that are objects at a time
 
