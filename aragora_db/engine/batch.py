@@ -27,7 +27,9 @@ def run_batch(connection: Connection, name: str, writes: tuple[str, ...], work: 
         work: gets the cursor, whose `execute`, `executemany` and `fetchall` are those of the DBAPI.
     """
     statement = f"-- batch: {name}; {'; '.join(f'INSERT INTO {table}' for table in writes)}"
-    connection.exec_driver_sql(statement, execution_options={_WORK: work}).close()
+    # What a caller set for its own statements would give the work another cursor, or none.
+    options = {_WORK: work, "no_parameters": False, "stream_results": False, "yield_per": None}
+    connection.exec_driver_sql(statement, execution_options=options).close()
 
 
 def allow_batches(engine: Engine) -> None:

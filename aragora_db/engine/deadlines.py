@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from aragora_db.engine import watchdog
 
-__all__ = ["in_time", "shut_down", "watch_statements"]
+__all__ = ["driver_of", "in_time", "shut_down", "watch_statements"]
 
 
 def watch_statements(engine: Engine, seconds: float) -> None:
@@ -19,14 +19,15 @@ def watch_statements(engine: Engine, seconds: float) -> None:
     # Not through SQLAlchemy's events: two for each statement cost more than the deadline itself, which takes 1.5 us.
     for name in ("do_execute", "do_executemany", "do_execute_no_params"):
         setattr(engine.dialect, name, _statement_in_time(getattr(engine.dialect, name), limit))
-    for name in ("do_commit", "do_rollback"):
+    # An engine's first connection is asked for its isolation level while all others wait.
+    for name in ("do_commit", "do_rollback", "get_isolation_level"):
         setattr(engine.dialect, name, in_time(getattr(engine.dialect, name), limit))
 
 
 def _statement_in_time(execute: Callable[..., None], seconds: float) -> Callable[..., None]:
     def timed(*arguments: Any) -> None:
         context = arguments[-1]
-        driver = context.root_connection.connection.driver_connection
+        driver = driver_of(context.root_connection.connection.dbapi_connection)
 
         def hang_up() -> None:
             context.aragora_timed_out = True
@@ -45,7 +46,7 @@ def in_time(call: Callable[[Any], Any], seconds: float) -> Callable[[Any], Any]:
     """A method of the dialect's, which takes a DBAPI connection, with a deadline."""
 
     def watched(dbapi_connection: Any) -> Any:
-        driver = getattr(dbapi_connection, "driver_connection", dbapi_connection)
+        driver = driver_of(dbapi_connection)
         deadline = watchdog.watch(seconds, lambda: shut_down(driver))
         try:
             return call(dbapi_connection)
@@ -53,6 +54,11 @@ def in_time(call: Callable[[Any], Any], seconds: float) -> Callable[[Any], Any]:
             watchdog.cancel(deadline)
 
     return watched
+
+
+def driver_of(dbapi_connection: Any) -> Any:
+    """The connection of psycopg's, which SQLAlchemy wraps for async engines."""
+    return getattr(dbapi_connection, "driver_connection", dbapi_connection)
 
 
 def shut_down(driver: Any) -> None:

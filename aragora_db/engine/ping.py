@@ -10,11 +10,16 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import Engine
 
-from aragora_db.engine.deadlines import in_time
+from aragora_db.engine.deadlines import driver_of, in_time
 
 __all__ = ["ping_cheaply", "ping_each_time"]
 
 _TRUSTED_SECONDS = 1.0
+
+
+def _now() -> float:
+    """Seconds; Linux's other clock stands still while a machine is suspended, and its connections time out."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 def ping_cheaply(engine: Engine, seconds: float) -> None:
@@ -27,7 +32,7 @@ def ping_cheaply(engine: Engine, seconds: float) -> None:
     answered: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
 
     def look_or_ping(dbapi_connection: Any) -> bool:
-        driver, now = _driver(dbapi_connection), time.monotonic()
+        driver, now = driver_of(dbapi_connection), _now()
         if now - answered.get(driver, -_TRUSTED_SECONDS) < _TRUSTED_SECONDS and _silent(driver):
             return True
         answered.pop(driver, None)
@@ -56,7 +61,7 @@ def _round_trip(engine: Engine) -> Callable[[Any], bool]:
     is_async = engine.dialect.is_async
 
     def ping(dbapi_connection: Any) -> bool:
-        driver = _driver(dbapi_connection)
+        driver = driver_of(dbapi_connection)
         driver.pgconn.send_query(b"")
         # psycopg's own wait: Ctrl-C gets through, and the event loop goes on.
         waiting = driver.wait(generators.execute(driver.pgconn))
@@ -66,10 +71,6 @@ def _round_trip(engine: Engine) -> Callable[[Any], bool]:
         return True
 
     return ping
-
-
-def _driver(dbapi_connection: Any) -> Any:
-    return getattr(dbapi_connection, "driver_connection", dbapi_connection)
 
 
 def _silent(driver: Any) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, event
 
 from aragora_db.config import Settings
+from aragora_db.engine import watchdog
 from aragora_db.engine.begin import send_begin
 from aragora_db.engine.credentials import Credentials
 from aragora_db.engine.deadlines import watch_statements
@@ -118,7 +119,7 @@ def listen(engine: Engine, target: Target) -> None:
     if target.through_transaction_pooler:
         _begin_with_settings(engine, target.settings)
     limit = target.settings.command_timeout
-    ping_cheaply(engine, limit)
+    ping_cheaply(engine, limit and limit + watchdog.GRACE)
     if limit:
         watch_statements(engine, limit)
 

@@ -24,23 +24,31 @@ GRACE = 1.0
 
 @dataclass(slots=True, eq=False)
 class Deadline:
-    """When to abort, and how. ``passed`` says that it happened."""
+    """When to abort, and how."""
 
     at: float
     abort: Callable[[], None]
-    passed: bool = False
 
 
 log = logging.getLogger("aragora_db.engine")
 
-_lock = threading.Lock()
+# Not a plain lock: the garbage collector runs whenever it likes, also in a thread that holds it, and gives forgotten
+# connections back, whose ROLLBACK is watched.
+_lock = threading.RLock()
 _deadlines: set[Deadline] = set()
 _thread: threading.Thread | None = None
 
 
 def watch(seconds: float, abort: Callable[[], None]) -> Deadline:
-    """Call ``abort`` from another thread in that many seconds, unless `cancel` comes first."""
+    """Call ``abort`` from another thread in that many seconds, unless `cancel` comes first.
+
+    The thread that would call it has nobody to watch over it: what the garbage collector begins there is aborted at
+    once.
+    """
     global _thread  # noqa: PLW0603 -- one thread per process is the point
+    if threading.current_thread() is _thread:
+        abort()
+        return Deadline(0.0, abort)
     deadline = Deadline(time.monotonic() + seconds, abort)
     with _lock:
         _deadlines.add(deadline)
@@ -62,9 +70,8 @@ def _run() -> None:
         now = time.monotonic()
         # abort() runs under the lock: the connection cannot go back to the pool, and on to another user, meanwhile.
         with _lock:
-            for deadline in [each for each in _deadlines if each.at <= now]:
+            for deadline in [each for each in list(_deadlines) if each.at <= now]:
                 _deadlines.discard(deadline)
-                deadline.passed = True
                 try:
                     deadline.abort()
                 except Exception:
@@ -75,7 +82,7 @@ def _run() -> None:
 def _in_child() -> None:
     """Threads do not survive a fork, and the lock may have been held by one."""
     global _lock, _thread
-    _lock, _thread = threading.Lock(), None
+    _lock, _thread = threading.RLock(), None
     _deadlines.clear()
 
 
