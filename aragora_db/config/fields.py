@@ -152,7 +152,8 @@ class Timing(Group):
         Variable(
             "ARAGORA_DB_COMMAND_TIMEOUT",
             "After this the client gives up on an answer. Not below ARAGORA_DB_STATEMENT_TIMEOUT, so that the server "
-            "cancels first; follows it up when only that is set.",
+            "cancels first; follows it up when only that is set. Rows of a server-side cursor (`yield_per`) are waited "
+            "for without it.",
             accepts=f"0, or a number from 1 to 3600 ({_NO_LIMIT})",
         ),
     ] = Field(default=60.0, ge=0, le=3600, allow_inf_nan=False)
