@@ -47,6 +47,8 @@ def register(app: typer.Typer, settings: Callable[[], Settings]) -> None:
         from aragora_db.health.serve import serve as serve_until_told  # noqa: PLC0415 -- as above
 
         database = Database(settings())  # raises before anything listens
+        if database.settings.redis_url is not None:
+            _ = database.shared.configured  # as does an address of Redis's that cannot be used
         listener = listen(host, port)
         log_as_json()
         return 0 if serve_until_told(database, listener, drain_seconds) else 1

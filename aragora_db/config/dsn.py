@@ -23,6 +23,8 @@ _SQLITE_SCHEMES: Final = frozenset({"sqlite", "sqlite+aiosqlite", "sqlite+pysqli
 _SECRET_PARAMETERS: Final = frozenset(
     {"oauth_client_secret", "password", "scram_client_key", "scram_server_key", "sslpassword"}
 )
+# https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNECT-SSLMODE
+_SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _OURS: Final = frozenset({"pgbouncer", "supa"})  # hints for clients; libpq refuses them
 _PORT: Final = re.compile("[1-9][0-9]{0,4}")
 _HIGHEST_PORT: Final = 65535
@@ -173,6 +175,8 @@ def _postgresql(rest: str) -> Dsn:
         # libpq takes the start of a password with a raw "/" for a port, and reports it with its text.
         if not _PORT.fullmatch(port) or int(port) > _HIGHEST_PORT:
             raise _Unusable("a port is not a number from 1 to 65535, as when a / in the password is not encoded")
+    if parameters.get("sslmode", "prefer") not in _SSL_MODES:
+        raise _Unusable(f"its sslmode is none of {', '.join(_SSL_MODES)}")
     if ours.get("pgbouncer", "true").lower() not in TRUE_WORDS | FALSE_WORDS:
         raise _Unusable("its parameter pgbouncer is neither true nor false")
     return Dsn("postgresql", parameters, ours)

@@ -9,16 +9,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from pydantic import SecretStr, ValidationError, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    DotEnvSettingsSource,
-    EnvSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from aragora_db.config import resolve as rules
 from aragora_db.config.dsn import Dsn, parse_dsn
+from aragora_db.config.env_file import read_env_file
 from aragora_db.config.fields import Deployment, Target, Timing
 from aragora_db.config.guard import distributed_because
 from aragora_db.config.masking import MASK, scheme_only
@@ -158,14 +153,7 @@ class Settings(Deployment, Redis, Secrets, Timing, Target):
     @classmethod
     def _environment(cls, env_file: Path | str | None) -> dict[str, str | None]:
         """What is set, the file below the environment; empty values count as unset."""
-        if env_file is not None and not Path(env_file).is_file():
-            raise ConfigurationError(f"The environment file {env_file} does not exist; create it, or do not ask for it")
-        try:
-            file = DotEnvSettingsSource(cls, env_file=env_file).env_vars
-        except UnicodeDecodeError:
-            file = None
-        if file is None:
-            raise ConfigurationError(f"The environment file {env_file} is not UTF-8; save it as UTF-8")
+        file = {} if env_file is None else read_env_file(env_file)
         return {**file, **EnvSettingsSource(cls).env_vars}
 
     @classmethod

@@ -75,6 +75,7 @@ MALFORMED = [
     ("postgresql://ann:Zk9\udcff@db.example/arena", "libpq cannot read it"),
     ("postgresql://[::1/arena", "libpq cannot read it"),
     ("postgresql://db.example/arena?sslmode", "libpq cannot read it"),
+    ("postgresql://db.example/arena?sslmode=off", "sslmode is none of disable"),
     ("postgresql://db.example/arena?connection_limit=5", "libpq knows no parameter connection_limit"),
     ("postgresql://db.example/arena?ssl=1", "libpq knows no parameter ssl"),
     ("postgresql://ann:p@x/y?Zk9=1@db.example/arena", "libpq does not know one of its parameters"),

@@ -275,6 +275,28 @@ def test_env_file_only_when_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     Path("latin.env").write_bytes(b"ARAGORA_PG_PASSWORD=\xe9Zk9secret\n")
     with pytest.raises(ConfigurationError, match=r"latin\.env is not UTF-8"):
         Settings(_env_file="latin.env")
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        Settings(_env_file=tmp_path)
+
+
+def test_env_file_is_taken_as_it_is(tmp_path: Path) -> None:
+    """A unit of systemd reads the same file; a password must not mean one thing to it and another one to us."""
+    file = tmp_path / "env"
+    file.write_text("\ufeff# ours\nexport ARAGORA_PG_HOST=db\nARAGORA_PG_PASSWORD=a${HOME}b#c\nREDIS_URL=\n", "utf-8")
+    settings = Settings(_env_file=file)
+    assert (settings.pg_host, settings.redis_url) == ("db", None)
+    assert settings.pg_password is not None
+    assert settings.pg_password.get_secret_value() == "a${HOME}b#c"
+
+
+@pytest.mark.parametrize("line", [f"DATABASE_URL {PG}", "ARAGORA_ENV: production", "DATABASE_URL"])
+def test_a_line_that_is_none_is_an_error(tmp_path: Path, line: str) -> None:
+    """Without its DATABASE_URL a server ran on SQLite, and without its ARAGORA_ENV nobody objected."""
+    file = tmp_path / "env"
+    file.write_text(f"OTHER=1\n{line}\nARAGORA_DB_POOL_SIZE=7\n", encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=r"not NAME=value: 2\. Correct") as caught:
+        Settings(_env_file=file)
+    assert "secret" not in str(caught.value)
 
 
 def test_explicit_ignores_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

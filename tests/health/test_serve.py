@@ -177,8 +177,10 @@ def test_an_address_of_nobody(run_serve, tmp_path):
         {"ARAGORA_DB_BACKEND": "postgresql"},
         {"ARAGORA_DB_POOL_SIZE": "many"},
         {"DATABASE_URL": "mysql://x"},
+        {"DATABASE_URL": "postgresql://localhost/x?sslmode=off"},
+        {"ARAGORA_REDIS_URL": "redis:localhost"},
     ],
-    ids=lambda each: next(iter(each)),
+    ids=lambda each: "=".join(*each.items()),
 )
 def test_settings_that_cannot_work(run_serve, variables):
     """Listening with settings that never can work would look like a database that is down."""
