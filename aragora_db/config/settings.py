@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import SecretStr, ValidationError, model_validator
+from pydantic import PrivateAttr, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from aragora_db.config import resolve as rules
@@ -19,7 +19,7 @@ from aragora_db.config.guard import distributed_because
 from aragora_db.config.masking import MASK, scheme_only
 from aragora_db.config.secrets import RotatingSource, SecretSource
 from aragora_db.config.shared_fields import Redis, Secrets
-from aragora_db.config.variables import Problem, as_error, from_variables, variable_of
+from aragora_db.config.variables import Problem, as_error, from_variables, misspelt_variables, variable_of
 from aragora_db.errors import ConfigurationError
 
 __all__ = ["Settings"]
@@ -46,6 +46,8 @@ class Settings(Deployment, Redis, Secrets, Timing, Target):
         defer_build=False,  # its fields' groups defer; building it on first use would race between threads
     )
 
+    _misspelt: dict[str, str] = PrivateAttr(default_factory=dict)
+
     def __init__(
         self,
         *,
@@ -55,6 +57,7 @@ class Settings(Deployment, Redis, Secrets, Timing, Target):
     ) -> None:
         variables = self._environment(_env_file) if _variables is None else _variables
         fields = type(self).model_fields
+        misspelt = misspelt_variables(variables, fields)
         given, problems = self._by_field(values)
         found, names, conflicts = from_variables(
             {name: field for name, field in fields.items() if name not in given}, variables
@@ -71,6 +74,12 @@ class Settings(Deployment, Redis, Secrets, Timing, Target):
         problems += [each for each in rules.contradictions(self) if not each.fields & refused.keys()]
         if problems:
             raise as_error(problems)
+        self._misspelt = misspelt
+
+    @property
+    def misspelt(self) -> dict[str, str]:
+        """Variables that are set, that nothing here reads, and that look like one that is read, with that one."""
+        return dict(self._misspelt)
 
     @classmethod
     def explicit(cls, **values: Any) -> Self:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, get_args
@@ -13,7 +14,7 @@ from pydantic.fields import FieldInfo
 from aragora_db.config.masking import MASK, shown
 from aragora_db.errors import ConfigurationError
 
-__all__ = ["Problem", "Variable", "accepted", "as_error", "from_variables", "variable_of"]
+__all__ = ["Problem", "Variable", "accepted", "as_error", "from_variables", "misspelt_variables", "variable_of"]
 
 _TRUTH: Final = "true or false (also 1, 0, yes, no, on, off)"
 
@@ -63,6 +64,20 @@ class Problem:
 def variable_of(field: FieldInfo) -> Variable:
     """The variable that a field of ``Settings`` declares."""
     return next(each for each in field.metadata if isinstance(each, Variable))
+
+
+def misspelt_variables(variables: Mapping[str, str | None], fields: Mapping[str, FieldInfo]) -> dict[str, str]:
+    """Names among them that are no variable of ours, with the one that was probably meant.
+
+    Aragora has many more variables that begin like ours. None that is known to us is as near as this.
+    """
+    known = {name for field in fields.values() for name in (variable_of(field).name, *variable_of(field).aliases)}
+    found: dict[str, str] = {}
+    for name in variables:
+        if name.startswith("ARAGORA_") and name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.9)
+            found |= {name: near[0]} if near else {}
+    return found
 
 
 def accepted(field: FieldInfo) -> str:

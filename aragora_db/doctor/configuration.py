@@ -22,6 +22,12 @@ SETTINGS_REFUSED = Fault(
     "A variable has a value that nothing can be done with, or two contradict each other. Every problem is named.",
     f"set the variables as the message says (docs/reference/environment.md), {_AGAIN}",
 )
+MISSPELT = Fault(
+    "misspelt-variable",
+    "warn",
+    "A variable is set that nothing reads, and its name looks like one that is read: its value has no effect.",
+    f"rename {{name}} to {{near}}, {_AGAIN}",
+)
 EXTRA_MISSING = Fault(
     "extra-missing",
     "error",
@@ -60,7 +66,11 @@ def _settings(examination: Examination) -> Iterator[Finding]:
     except ConfigurationError as error:
         yield SETTINGS_REFUSED.found(str(error))
     else:
-        yield ok(f"{given} settings given, the rest are defaults")
+        misspelt = examination.settings.misspelt
+        for name, near in misspelt.items():
+            yield MISSPELT.found(f"{name} is set, and nothing reads it", name=name, near=near)
+        if not misspelt:
+            yield ok(f"{given} settings given, the rest are defaults")
 
 
 def _extras(examination: Examination) -> Iterator[Finding]:
@@ -118,7 +128,7 @@ def _database(examination: Examination) -> Iterator[Finding]:
 
 
 CHECKS = (
-    Check("settings", "Can the settings be used?", _settings, (SETTINGS_REFUSED,)),
+    Check("settings", "Can the settings be used?", _settings, (SETTINGS_REFUSED, MISSPELT)),
     Check("extras", "Are the Python packages there that they ask for?", _extras, (EXTRA_MISSING,), needs=("settings",)),
     Check(
         "secrets",

@@ -34,6 +34,19 @@ def test_settings_that_cannot_be_used(monkeypatch, doctor_command):
     assert SECRET not in printed
 
 
+def test_a_variable_that_nothing_reads(monkeypatch, doctor_command):
+    """A pool of the default size, and nobody knows why; Aragora's own variables are none of our business."""
+    monkeypatch.setenv("ARAGORA_DB_POOL_SIZ", SECRET)
+    monkeypatch.setenv("ARAGORA_API_KEY", "x")
+    monkeypatch.setenv("DATABASE_URL", "sqlite://")
+    code, printed = doctor_command(Settings, "--json")
+    found = [each for each in json.loads(printed)["findings"] if each["name"] == "misspelt-variable"]
+    assert code == 0
+    assert [each["level"] for each in found] == ["warn"]
+    assert found[0]["mend"].startswith("rename ARAGORA_DB_POOL_SIZ to ARAGORA_DB_POOL_SIZE,")
+    assert SECRET not in printed
+
+
 def test_the_secrets_manager_without_its_package(monkeypatch, examine):
     """An image without the extra fails at start with an import error that names no package to install."""
     monkeypatch.setattr("aragora_db.doctor.configuration.find_spec", lambda _name: None)
