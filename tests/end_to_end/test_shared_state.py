@@ -74,12 +74,14 @@ class Load:
     def _write(self, client: httpx.Client) -> str | None:
         headers = {"Idempotency-Key": str(uuid.uuid4())}
         answer = client.post("/api/v1/debates", json={"task": "under load"}, headers=headers)
+        made = {201}
         if _unknown(answer):
             # A backend that was ended during COMMIT: nobody knows, and the guide says to send it again.
             with self.lock:
                 self.asked_again[self.phase] += 1
+            made = {200, 201}
             answer = client.post("/api/v1/debates", json={"task": "under load"}, headers=headers)
-        if answer.status_code in {200, 201}:
+        if answer.status_code in made:
             with self.lock:
                 self.acknowledged.add(answer.json()["id"])
             return None
@@ -171,6 +173,9 @@ def test_nothing_acknowledged_is_lost(deployment, instances, capsys) -> None:
     assert max(stored.values()) == 1
     failed = {kind: count for kind, count in load.failed.items() if not kind.startswith("PostgreSQL killed")}
     assert failed == {}, "requests failed although PostgreSQL was there"
+    # Only there are backends ended, perhaps in a COMMIT; the answer may come when the next phase has begun.
+    ended = {"PostgreSQL killed", "between", "password rotated", "after the rotation"}
+    assert load.asked_again.keys() <= ended
     with capsys.disabled():
         print(f"\n{sum(load.served.values())} requests served, {len(load.acknowledged)} writes acknowledged and there")  # noqa: T201 -- the figures that the issue asks for
         print(f"unknown, and asked again: {dict(load.asked_again) or 'none'}; failed: {dict(load.failed) or 'none'}")  # noqa: T201 -- the figures that the issue asks for
