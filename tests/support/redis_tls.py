@@ -26,7 +26,7 @@ def redis_speaks_tls() -> bool:
 
 @cache
 def program_speaks_tls(program: Path) -> bool:
-    """Return whether a redis-server was built with TLS: started on a TLS port without a certificate, it says why it ends.
+    """Return whether a redis-server was built with TLS: started without a certificate, it says why it ends.
 
     A text that is not known counts as TLS, so that the tests then fail instead of being skipped.
     """
