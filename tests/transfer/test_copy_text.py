@@ -46,12 +46,11 @@ def printed(fresh_databases) -> Iterator[Callable[[str, list[str]], list[str]]]:
         connection.execute("SET TimeZone = 'UTC'")
 
         def printed(kind: str, values: list[str]) -> list[str]:
-            connection.execute("DROP TABLE IF EXISTS v")
-            connection.execute(f"CREATE TEMPORARY TABLE v (n integer, v {kind})")
-            with connection.cursor() as cursor:
-                cursor.executemany(f"INSERT INTO v VALUES (%s, %s::text::{kind})", list(enumerate(values)))
-                with cursor.copy("COPY (SELECT v FROM v ORDER BY n) TO STDOUT") as copy:
-                    return b"".join(map(bytes, copy)).decode().split("\n")[:-1]
+            texts = "unnest(%s::text[]) WITH ORDINALITY AS given (v, n)"
+            with connection.cursor().copy(
+                f"COPY (SELECT v::{kind} FROM {texts} ORDER BY n) TO STDOUT", [values]
+            ) as copy:
+                return b"".join(map(bytes, copy)).decode().split("\n")[:-1]
 
         yield printed
 

@@ -6,8 +6,6 @@ import hashlib
 import os
 import shutil
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -16,6 +14,7 @@ import pytest
 from aragora_db import Database
 from aragora_db.errors import UsageError
 from aragora_db.transfer import Options, import_folder
+from aragora_db.transfer.source import opening
 
 HISTORY = """
     CREATE TABLE elo_history (id INTEGER PRIMARY KEY AUTOINCREMENT, agent_name TEXT NOT NULL, elo REAL NOT NULL,
@@ -184,19 +183,14 @@ sys.stdin.read()
 """
 
 
-@pytest.mark.slow
-def test_a_locked_file(importer, sources):
+def test_a_locked_file(importer, sources, held, monkeypatch):
     """A writer that holds on to its file must not hold up the others; run again, the import brings what it left."""
     sources.write("good.db", HISTORY, rows={"elo_history": [entry(1)]})
     busy = sources.write("busy.db", HISTORY, rows={"elo_history": [entry(2)]})
     before = contents(sources.folder)
-    arguments = [sys.executable, "-c", HOLDER, str(busy)]
-    with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
-        assert holder.stdin is not None
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == b"locked\n"
+    monkeypatch.setattr(opening, "_BUSY_TIMEOUT_MS", 200)
+    with held(HOLDER, busy):
         report = importer()
-        holder.stdin.close()
     assert [each.name for each in report.left] == ["busy.db"]
     assert report.left[0].reason.startswith("locked: ")
     assert not report.good

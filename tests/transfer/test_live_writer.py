@@ -5,16 +5,15 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
-import time
 from contextlib import closing, contextmanager
 
 import pytest
+from support import end_process, eventually, output_of
 
 from aragora_db.transfer.target import ledger
 
 pytestmark = pytest.mark.slow
 
-PATIENCE = 60.0
 BATCH = 7
 """Rows of each of two tables that one transaction adds."""
 
@@ -75,15 +74,12 @@ class Writer:
     def wait_for(self, more):
         """Wait until it has committed so many more."""
         enough = self.batches + more
-        deadline = time.monotonic() + PATIENCE
-        while self.batches < enough:
-            assert self.process.poll() is None, self.process.communicate()[0]
-            assert time.monotonic() < deadline
-            time.sleep(0.002)
+        eventually(lambda: self.batches >= enough or self.process.poll() is not None, "more batches are committed")
+        assert self.process.poll() is None, output_of(self.process)
 
     def end(self):
         """Have it finish; what it said, and how it ended."""
-        return self.process.communicate("", timeout=PATIENCE)[0], self.process.returncode
+        return output_of(self.process)[0], self.process.returncode
 
 
 @pytest.fixture
@@ -98,8 +94,7 @@ def writing(sources, tmp_path):
             writer.wait_for(3)
             yield writer
         finally:
-            writer.process.kill()
-            writer.process.communicate()
+            end_process(writer.process)
 
     return start
 
@@ -136,7 +131,7 @@ def test_one_moment(importer, writing, monkeypatch, way):
 
         monkeypatch.setattr(ledger, "record", record)
         least = 0
-        for _ in range(4):
+        for _ in range(2):
             least = max(least, writer.batches)
             report = importer()
             assert report.good, report.left
@@ -159,7 +154,7 @@ def test_the_file_is_the_writers(into, writing, sources, way):
     """We read it. Afterwards it holds what its writer wrote, whole, and nothing lies beside it."""
     importer = into("postgresql")
     with writing(way) as writer:
-        for _ in range(5):
+        for _ in range(2):
             assert importer(dry_run=True).good
             assert importer().good
         assert writer.end() == ("", 0)
@@ -183,18 +178,12 @@ with open(sys.argv[1], "r+b") as file:
 """What a SQLite connection does before it opens the -shm; see os.h for the bytes."""
 
 
-def test_somebody_opens_it_just_now(importer, sources):
+def test_somebody_opens_it_just_now(importer, sources, held):
     """A -shm that is removed between their open() and their lock is theirs alone: what they commit would be lost."""
     path = sources.write("agent_elo.db", sources.script("agent_elo"), EMPTY)
-    opening = subprocess.Popen(
-        [sys.executable, "-c", OPENING, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert opening.stdout.readline() == "opening\n"
+    with held(OPENING, path):
         assert importer().good
         assert sorted(file.suffix for file in sources.folder.iterdir()) == [".db", ".db-shm", ".db-wal"]
-    finally:
-        opening.communicate("")
 
 
 def test_it_is_not_archived(importer, writing, tmp_path, sources):

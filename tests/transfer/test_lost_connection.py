@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from contextlib import closing
 
 import psycopg
@@ -15,7 +12,6 @@ from aragora_db.transfer import move, run
 from aragora_db.transfer.target import direct, ledger, merge, staging
 
 COUNTS = {"elo_history": 500, "elo_matches": 200, "elo_match_participants": 400, "elo_head_to_head": 1}
-PATIENCE = 300.0
 
 ROWS = """
     DELETE FROM matches;
@@ -172,24 +168,14 @@ main(sys.argv[3:])
 
 
 @pytest.mark.slow
-def test_gone_on_the_command_line(importer, gone, postgres_server):
+def test_gone_on_the_command_line(importer, gone, postgres_server, start):
     """Exit code 3 tells a script to try again later, without a password or a traceback in its log."""
     dsn = importer.database.dsn
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("ARAGORA_", "DATABASE_"))}
-    command = [postgres_server.admin_url, dsn.parameters["dbname"], "import"]
-    ran = subprocess.run(
-        [sys.executable, "-W", "error", "-c", GONE, *command, "--source-dir", str(importer.sources.folder)],
-        env=kept | {"DATABASE_URL": dsn.url()},
-        cwd=importer.output,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    assert ran.returncode == 3, ran.stderr
-    assert "error:" in ran.stderr
-    assert "Traceback" not in ran.stderr
-    assert dsn.parameters["password"] not in ran.stderr + ran.stdout
+    said, code = start(importer, source=GONE, before=(postgres_server.admin_url, dsn.parameters["dbname"])).end()
+    assert code == 3, said
+    assert "error:" in said
+    assert "Traceback" not in said
+    assert dsn.parameters["password"] not in said
     gone(allowed=True)
     assert importer(timezone=None).good
     assert _counts(importer) == COUNTS

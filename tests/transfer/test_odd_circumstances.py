@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 
 import pytest
@@ -64,21 +62,17 @@ def test_a_link_to_a_folder_is_named(importer, sources, tmp_path):
     assert [(file.name, file.reason) for file in report.left] == [("more", "a link to a folder, which is not followed")]
 
 
-def test_a_database_that_somebody_has_open_stays(importer, sources, tmp_path):
+def test_a_database_that_somebody_has_open_stays(importer, sources, tmp_path, held):
     """Moved away under its writer, what that commits next goes where nobody looks."""
     path = sources.write("a.db", f"PRAGMA journal_mode = WAL; {RATINGS};", rows={"ratings": [("one", 1.0)]})
     holder = (
         "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT count(*) FROM ratings').fetchone();"
         "print('open', flush=True); sys.stdin.read()"
     )
-    # A process of its own: POSIX locks do not count against whoever holds them.
-    command = [sys.executable, "-c", holder, str(path)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        process.stdout.readline()
+    with held(holder, path):
         report = importer(archive=tmp_path / "old")
         assert report.archived == []
         assert report.notes == ["a.db was not archived: another process has it open"]
-        process.stdin.close()
     assert importer(archive=tmp_path / "old").archived == ["a.db"]
 
 

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
-import subprocess
-import sys
-import threading
-from contextlib import ExitStack, closing, contextmanager
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import psycopg
 import pytest
+from support import HANG_SECONDS, eventually
 
 from aragora_db.errors import TransferLocked
 from aragora_db.migrations.lock import Lock
 from aragora_db.transfer.patient import _LOCK
 
-PATIENCE = 300.0
 ROWS = """
     DELETE FROM elo_history;
-    WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+    WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
     INSERT INTO elo_history (agent_name, elo, created_at) SELECT 'agent', i, '2026-09-23 06:27:43' FROM n;
 """
-COUNTS = {"elo_history": 20_000, "elo_matches": 2, "elo_match_participants": 5, "consensus": 3, "legacy_rows": 3}
+COUNTS = {"elo_history": 2_000, "elo_matches": 2, "elo_match_participants": 5, "consensus": 3, "legacy_rows": 3}
 
-COMMAND = ("-m", "aragora_db")
 STOPPED = """
 import signal
 from aragora_db.cli.main import main
@@ -44,34 +41,6 @@ main()
 
 
 @pytest.fixture
-def start():
-    """Starts imports; none of them outlives its test."""
-    with ExitStack() as stack:
-        yield lambda importer, *program: stack.enter_context(_ended(importer, program))
-
-
-@contextmanager
-def _ended(importer, program):
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("ARAGORA_", "DATABASE_"))}
-    with subprocess.Popen(
-        [sys.executable, "-W", "error", *program, "import", "--source-dir", str(importer.sources.folder)],
-        env=kept | {"DATABASE_URL": importer.database.dsn.url(), "COLUMNS": "500"},
-        cwd=importer.output,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def _end(process):
-    return process.communicate(timeout=PATIENCE)[0], process.returncode
-
-
-@pytest.fixture
 def files(sources):
     """A folder with some rows in several tables."""
     sources.write("agent_elo.db", sources.script("agent_elo"), ROWS)
@@ -87,8 +56,7 @@ def _counts(importer):
 @pytest.mark.usefixtures("files")
 def test_two_at_once(importer, start):
     """A timer that starts one before the last has ended: both end well, and every row is there once."""
-    processes = [start(importer, *COMMAND) for _ in range(2)]
-    ended = [_end(process) for process in processes]
+    ended = [program.end() for program in [start(importer) for _ in range(2)]]
     assert [code for _, code in ended] == [0, 0], ended
     assert _counts(importer) == COUNTS
     assert importer(timezone=None).nothing_to_do
@@ -100,9 +68,9 @@ def test_two_at_once(importer, start):
 def test_the_second_says_who_runs(into, start):
     """Nobody should have to guess whether the other one hangs, or on which machine it is."""
     importer = into("postgresql")
-    first = start(importer, "-c", STOPPED)
-    assert first.stdout.readline() == "stopped\n"
-    said, code = _end(start(importer, *COMMAND))
+    first = start(importer, source=STOPPED)
+    eventually(lambda: first.said == "stopped\n", "the first stops")
+    said, code = start(importer).end()
     assert code == 4, said
     (holder,) = re.findall(r"process (\d+) \(aragora\S* import, [^)]+\), for \d+ s now, holds the import lock", said)
     with closing(psycopg.connect(importer.database.dsn.url())) as connection:
@@ -110,8 +78,8 @@ def test_the_second_says_who_runs(into, start):
         assert found.fetchone()[0].endswith(" import")
     assert "Traceback" not in said
     first.send_signal(signal.SIGCONT)
-    assert _end(first)[1] == 0
-    said, code = _end(start(importer, *COMMAND))
+    assert first.end()[1] == 0
+    said, code = start(importer).end()
     assert (code, "nothing to do" in said) == (0, True), said
     assert _counts(importer) == COUNTS
 
@@ -121,15 +89,30 @@ def test_the_second_says_who_runs(into, start):
 def test_the_second_waits_for_the_file(into, start):
     """SQLite lets one write at a time: the second waits for its turn, and finds everything done."""
     importer = into("sqlite")
-    first = start(importer, "-c", STOPPED)
-    assert first.stdout.readline() == "stopped\n"
-    second = start(importer, *COMMAND)
-    with pytest.raises(subprocess.TimeoutExpired):
-        second.wait(3)
+    first = start(importer, source=STOPPED)
+    eventually(lambda: first.said == "stopped\n", "the first stops")
+    second = start(importer)
+    time.sleep(1)  # nothing shows that a process waits for SQLite's lock
+    assert second.poll() is None
     first.send_signal(signal.SIGCONT)
-    assert [_end(process)[1] for process in (first, second)] == [0, 0]
+    assert [program.end()[1] for program in (first, second)] == [0, 0]
     assert _counts(importer) == COUNTS
     assert importer(timezone=None).nothing_to_do
+
+
+WANTED = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name LIKE '% import' AND query LIKE '%pg_try_advisory_xact_lock%'
+"""
+
+
+def _release_once_wanted(holder, url):
+    """End the transaction that holds the lock as soon as an import has tried to take it."""
+    try:
+        with closing(psycopg.connect(url, autocommit=True)) as observer:
+            eventually(lambda: observer.execute(WANTED).fetchone()[0], "the import tries to take the lock")
+    finally:
+        holder.rollback()
 
 
 @pytest.mark.usefixtures("files")
@@ -141,10 +124,10 @@ def test_the_lock_is_waited_for(into):
         with pytest.raises(TransferLocked, match=rf"process {holder.info.backend_pid} \(somebody import, .*waited 0 s"):
             importer(lock_timeout=0)
         assert _counts(importer) == dict.fromkeys(COUNTS, 0)
-        timer = threading.Timer(0.5, holder.rollback)
-        timer.start()
-        assert importer(lock_timeout=60).good
-        timer.join()
+        with ThreadPoolExecutor(1) as pool:
+            released = pool.submit(_release_once_wanted, holder, importer.database.dsn.url())
+            assert importer(lock_timeout=HANG_SECONDS).good
+            released.result(timeout=HANG_SECONDS)
     assert _counts(importer) == COUNTS
 
 

@@ -226,7 +226,8 @@ def test_somebody_writes_to_the_table(importer, sources, copied, other):
         report = importer()
     finally:
         over.set()
-        thread.join()
+        thread.join(HANG_SECONDS)
+    assert not thread.is_alive()
     assert report.good
     assert "elo_history" not in copied
     assert importer.count("elo_history") == 6_001
