@@ -1,4 +1,8 @@
-"""What the stores' tests share: state machines that begin each example with empty tables, and threads that race."""
+"""What the stores' tests share: databases of the two sync drivers, state machines, threads that race, query plans.
+
+The stores are one sync code behind `run_sync`, so the drivers' difference shows in one call of each verb:
+`test_every_verb.py` runs all verbs on all four drivers, the other files run on pysqlite and psycopg only.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +20,25 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 from sqlalchemy import event
 from sqlalchemy.orm import Session
+from support import HANG_SECONDS
 
 from aragora_db import Database
 from aragora_db.models import Base
 from aragora_db.sql.dialects import by_dialect
+from aragora_db.testing.engines import ENGINES, EngineDatabase
 from aragora_db.testing.fresh import FreshDatabases
 
 T = TypeVar("T")
+
+SYNC = {case.dialect: case for case in ENGINES if not case.is_async}
+
+
+@pytest.fixture
+def database(dialect: str, fresh_databases: FreshDatabases) -> Iterator[EngineDatabase]:
+    """A database at head, once for each dialect, on its sync driver; overrides the plugin's, which runs on all four."""
+    database = EngineDatabase(fresh_databases.url(dialect), SYNC[dialect])
+    yield database
+    database.end()
 
 
 @pytest.fixture
@@ -33,11 +49,17 @@ def plain_database(dialect: str, fresh_databases: FreshDatabases) -> Iterator[Da
     database.close()
 
 
-@pytest.fixture
-def play(plain_database: Database) -> Callable[..., None]:
-    """Plays a state machine, ``play(Machine)``; its class takes the database, whose tables are empty then."""
+LONG = [pytest.mark.faults, pytest.mark.timeout(3600, reason="ten times as many examples as in the short form")]
 
-    def play(machine: Callable[[Database], RuleBasedStateMachine], examples: int = 12, steps: int = 20) -> None:
+
+@pytest.fixture(params=[pytest.param(1, id="short"), pytest.param(10, id="long", marks=LONG)])
+def play(request: pytest.FixtureRequest, plain_database: Database) -> Callable[..., None]:
+    """Run a state machine, ``play(Machine)``; its class takes the database, whose tables are empty at each example.
+
+    The long form (`make test-faults`) runs ten times as many examples.
+    """
+
+    def play(machine: Callable[[Database], RuleBasedStateMachine], examples: int = 6, steps: int = 20) -> None:
         def start() -> RuleBasedStateMachine:
             plain_database.transact(_empty)
             return machine(plain_database)
@@ -46,7 +68,10 @@ def play(plain_database: Database) -> Callable[..., None]:
         run_state_machine_as_test(
             start,
             settings=settings(
-                max_examples=examples, stateful_step_count=steps, deadline=None, suppress_health_check=checks
+                max_examples=examples * request.param,
+                stateful_step_count=steps,
+                deadline=None,
+                suppress_health_check=checks,
             ),
         )
 
@@ -61,18 +86,22 @@ def _empty(session: Session) -> None:
 
 @pytest.fixture
 def race(plain_database: Database) -> Callable[..., list[Any]]:
-    """Runs units of work at the same time, each in a thread and a transaction of its own; returns their values."""
+    """Run units of work at the same time, each in a thread and a transaction of its own; returns their values."""
 
     def race(works: Sequence[Callable[[Session], T]]) -> list[T]:
         plain_database.ensure_ready()
-        barrier = Barrier(len(works))
+        barrier = Barrier(len(works), timeout=HANG_SECONDS)
 
         def run(work: Callable[[Session], T]) -> T:
             barrier.wait()
             return plain_database.transact(work)
 
-        with ThreadPoolExecutor(len(works)) as pool:
-            return [future.result() for future in [pool.submit(run, work) for work in works]]
+        pool = ThreadPoolExecutor(len(works))
+        try:
+            futures = [pool.submit(run, work) for work in works]
+            return [future.result(timeout=HANG_SECONDS) for future in futures]
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # a thread that hangs must not hold up the failure
 
     return race
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
+from support import HANG_SECONDS
 
 from aragora_db import Database
 from aragora_db.errors import ConflictError
@@ -72,16 +73,17 @@ def test_a_writer_without_the_lock(plain_database: Database):
         session.add(Debate(id="imported", slug=f"{BASE}-2", task="t", agents=[], artifact_json={}))
         session.flush()
         written.set()
-        waiter.join(0.5)  # the other waits for this transaction, so this ends by its timeout
+        waiter.join(0.2)  # the other waits for this transaction, so this ends by its timeout
 
     def wait_and_create() -> None:
-        written.wait()
+        assert written.wait(HANG_SECONDS)
         taken.append(plain_database.transact(lambda session: create(session).slug))
 
     waiter = Thread(target=wait_and_create)
     waiter.start()
     plain_database.transact(by_hand)
-    waiter.join()
+    waiter.join(HANG_SECONDS)
+    assert not waiter.is_alive()
     assert taken == [f"{BASE}-3"]
 
 
