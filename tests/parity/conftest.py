@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from aragora_db import Database, derived, types, vectors
 from aragora_db.models import Base
 from aragora_db.testing.engines import ENGINES, EngineDatabase
-from aragora_db.testing.fresh import FreshDatabases
+from aragora_db.testing.fresh import DatabaseMaker, FreshDatabases
 
 # The only active population is number 1; the migrations have written history of their own.
 _FIXED = {"active_population.id": 1, "schema_history.id": 1000}
@@ -86,11 +86,9 @@ def samples() -> type[Samples]:
 
 
 @pytest.fixture(scope="module")
-def shared_databases(
-    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> Iterator[FreshDatabases]:
+def shared_databases(database_maker: DatabaseMaker) -> Iterator[FreshDatabases]:
     """Databases for a whole module: its tests roll back, or do not mind each other's rows."""
-    fresh = FreshDatabases(tmp_path_factory.mktemp("shared"), lambda: request.getfixturevalue("postgres_server"))
+    fresh = FreshDatabases(database_maker)
     yield fresh
     fresh.drop_all()
 
