@@ -6,6 +6,7 @@ import itertools
 import secrets
 import signal
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -177,7 +178,7 @@ def make(
     They are closed before ``servers`` are killed. A listener would connect again to a Redis that is just dying, and a
     connection reset before its TLS handshake is a socket that CPython's ``SSLSocket._create`` forgets to close.
 
-    Listeners poll and retry ten times as often as in production: closing one waits for its poll.
+    Listeners and the breaker are ten times as fast as in production, so that what heals does so in tenths of seconds.
     """
     monkeypatch.setattr("aragora_db.shared.listener.POLL_SECONDS", 0.05)
     monkeypatch.setattr("aragora_db.shared.listener._RETRY_SECONDS", 0.05)
@@ -195,6 +196,7 @@ def make(
             address = more.pop("redis_url", None) or (lambda: url)
             settings = Settings.explicit(**{"redis_timeout": 0.5, "redis_connect_timeout": 0.5} | more)
             state = SharedState(settings, address, database.transact, refresh)
+            state._door.breaker._clock = lambda: 10 * time.monotonic()
             stack.callback(state.close)
             return state
 

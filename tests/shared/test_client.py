@@ -256,7 +256,7 @@ def test_sentinel_failover(make, servers, eventually):
     configuration = (
         "port {port}\nrequirepass guard\n"
         f"sentinel monitor main 127.0.0.1 {first.port} 2\nsentinel auth-pass main secret\n"
-        "sentinel down-after-milliseconds main 500\nsentinel failover-timeout main 3000\n"
+        "sentinel down-after-milliseconds main 500\nsentinel failover-timeout main 2000\n"
     )
     guards = [servers.sentinel(configuration) for _ in range(3)]
     for each in guards:

@@ -9,15 +9,15 @@ import threading
 from datetime import UTC, datetime
 
 import pytest
+from concurrent_work import Job, line_of
 from hypothesis import given
 from hypothesis import strategies as st
+from support import HANG_SECONDS, end_process, output_of
 
 from aragora_db.errors import InvalidValue
 from aragora_db.shared import DEBATE_CREATED, DEBATE_FINISHED, GAP, Event
 from aragora_db.shared.events import MAX_BYTES, from_wire, to_wire
 from aragora_db.shared.subscriptions import Subscription
-
-LIMIT = 30.0  # seconds, for a machine that is busy
 
 BOTH = pytest.mark.parametrize("configured", [True, False], ids=["redis", "alone"])
 
@@ -100,7 +100,7 @@ def test_everyone_hears_them_in_order(instances, make, configured):
     with one.events.subscribe() as here, two.events.subscribe() as there, two.events.subscribe() as also:
         assert all(one.events.publish(event) for event in sent)
         for subscription in (here, there, also):
-            assert [subscription.get(LIMIT), subscription.get(LIMIT)] == sent
+            assert [subscription.get(HANG_SECONDS), subscription.get(HANG_SECONDS)] == sent
             assert subscription.get(0) is None
 
 
@@ -117,10 +117,10 @@ def test_one_connection_however_many_listen(instances, redis_server, eventually)
     assert client.pubsub_numsub(channel) == [(channel.encode(), 1)]
     for each in subscriptions:
         each.__exit__(None, None, None)
-    eventually(lambda: client.pubsub_numsub(channel) == [(channel.encode(), 0)])
+    eventually(lambda: client.pubsub_numsub(channel) == [(channel.encode(), 0)], "nobody listens")
     with one.events.subscribe() as again:
         assert one.events.publish(Event(DEBATE_CREATED))
-        assert again.get(LIMIT).type == DEBATE_CREATED
+        assert again.get(HANG_SECONDS).type == DEBATE_CREATED
     client.close()
 
 
@@ -133,7 +133,7 @@ def test_messages_that_are_none_are_skipped_and_counted(instances, redis_server)
     with one.events.subscribe() as subscription:
         client.publish(f"{one._namespace}:events", b"\xff")
         one.events.publish(Event(DEBATE_CREATED))
-        assert subscription.get(LIMIT).type == DEBATE_CREATED
+        assert subscription.get(HANG_SECONDS).type == DEBATE_CREATED
     assert one.events.skipped == 1
     client.close()
 
@@ -144,13 +144,13 @@ def test_a_lost_connection_is_a_gap(make, servers, eventually):
     state = make(server.url)
     with state.events.subscribe() as subscription:
         state.events.publish(Event(DEBATE_CREATED))
-        assert subscription.get(LIMIT).type == DEBATE_CREATED
+        assert subscription.get(HANG_SECONDS).type == DEBATE_CREATED
         server.stop()
-        eventually(lambda: not state.events.publish(Event(DEBATE_CREATED)))
+        eventually(lambda: not state.events.publish(Event(DEBATE_CREATED)), "Redis is away")
         server.start()
-        assert subscription.get(LIMIT).type == GAP
-        eventually(lambda: state.events.publish(Event(DEBATE_FINISHED)))
-        assert subscription.get(LIMIT).type == DEBATE_FINISHED
+        assert subscription.get(HANG_SECONDS).type == GAP
+        eventually(lambda: state.events.publish(Event(DEBATE_FINISHED)), "Redis is back")
+        assert subscription.get(HANG_SECONDS).type == DEBATE_FINISHED
 
 
 def test_a_connection_that_was_cut_is_a_gap(make, servers, eventually):
@@ -160,10 +160,10 @@ def test_a_connection_that_was_cut_is_a_gap(make, servers, eventually):
     client = server.client()
     with state.events.subscribe() as subscription:
         client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
-        assert subscription.get(LIMIT).type == GAP
-        eventually(lambda: client.pubsub_numsub("aragora:events")[0][1] == 1)
+        assert subscription.get(HANG_SECONDS).type == GAP
+        eventually(lambda: client.pubsub_numsub("aragora:events")[0][1] == 1, "we listen again")
         assert state.events.publish(Event(DEBATE_FINISHED))
-        while (event := subscription.get(LIMIT)).type == GAP:
+        while (event := subscription.get(HANG_SECONDS)).type == GAP:
             pass
         assert event.type == DEBATE_FINISHED
     client.close()
@@ -177,9 +177,9 @@ def test_a_redis_that_hangs_is_noticed(make, servers, monkeypatch, eventually):
     with state.events.subscribe() as subscription:
         listener = state.events._listener
         server.freeze()
-        eventually(lambda: not listener.connected.is_set())
+        eventually(lambda: not listener.connected.is_set(), "the silence is noticed")
         server.thaw()
-        assert subscription.get(LIMIT).type == GAP
+        assert subscription.get(HANG_SECONDS).type == GAP
 
 
 def test_silence_alone_is_no_gap(make, servers, monkeypatch, eventually):
@@ -189,7 +189,9 @@ def test_silence_alone_is_no_gap(make, servers, monkeypatch, eventually):
     state = make(server.url)
     client = server.client()
     with state.events.subscribe() as subscription:
-        eventually(lambda: client.info("commandstats").get("cmdstat_ping", {"calls": 0})["calls"] >= 3)
+        eventually(
+            lambda: client.info("commandstats").get("cmdstat_ping", {"calls": 0})["calls"] >= 3, "it has pinged thrice"
+        )
         assert subscription.get(0) is None
     client.close()
 
@@ -201,9 +203,9 @@ def test_subscribing_while_redis_is_away(make, servers, eventually):
     with state.events.subscribe() as subscription:
         assert not state.events.publish(Event(DEBATE_CREATED))
         server.start()
-        assert subscription.get(LIMIT).type == GAP
-        eventually(lambda: state.events.publish(Event(DEBATE_FINISHED)))
-        assert subscription.get(LIMIT).type == DEBATE_FINISHED
+        assert subscription.get(HANG_SECONDS).type == GAP
+        eventually(lambda: state.events.publish(Event(DEBATE_FINISHED)), "Redis is back")
+        assert subscription.get(HANG_SECONDS).type == DEBATE_FINISHED
 
 
 def test_who_does_not_keep_up_gets_a_gap():
@@ -230,14 +232,12 @@ def test_closing_ends_the_loops(instances, make, configured, eventually):
             listening.set()
             got.extend(subscription)
 
-    thread = threading.Thread(target=watch)
-    thread.start()
-    assert listening.wait(LIMIT)
+    job = Job(watch)
+    assert listening.wait(HANG_SECONDS)
     state.events.publish(Event(DEBATE_CREATED))
-    eventually(lambda: got)
+    eventually(lambda: got, "the event has arrived")
     state.close()
-    thread.join(LIMIT)
-    assert not thread.is_alive()
+    job.result()
     assert [event.type for event in got] == [DEBATE_CREATED]
 
 
@@ -260,7 +260,13 @@ def test_across_processes(instances, redis_server, eventually):
     [one] = instances(1)
     command = [sys.executable, "-c", _WATCH, redis_server.url, one._namespace]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "listening\n"
-    # On a slow machine it listens before Redis has confirmed, and hears of a gap then.
-    eventually(lambda: one.events.publish(Event(DEBATE_CREATED, "d-1")) and process.poll() is not None)
-    assert process.communicate()[0].splitlines()[-1] == "d-1"
+    try:
+        assert line_of(process) == "listening\n"
+        # On a slow machine it listens before Redis has confirmed, and hears of a gap then.
+        eventually(
+            lambda: one.events.publish(Event(DEBATE_CREATED, "d-1")) and process.poll() is not None,
+            "the other process has heard it",
+        )
+        assert output_of(process)[0].splitlines()[-1] == "d-1"
+    finally:
+        end_process(process)

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
-import threading
 
 import pytest
+from concurrent_work import Job, forked, line_of
+from support import HANG_SECONDS, end_process, output_of
 
 from aragora_db import Database
 from aragora_db.errors import Fenced, InvalidValue
 from aragora_db.models import FencingToken
-
-LIMIT = 30.0  # seconds, for a machine that is busy
 
 
 def test_alone_we_lead(make):
@@ -34,14 +32,11 @@ def test_alone_we_lead(make):
 def test_who_waits_to_lead_is_let_go(instances):
     """A service that is stopped would never end: its job waits for a lead that cannot come any more."""
     one, two = instances(2)
-    said = []
     with one.leader("job", ttl=60) as first:
-        assert first.wait(LIMIT)
+        assert first.wait(HANG_SECONDS)
         with two.leader("job", ttl=60) as second:
-            job = threading.Thread(target=lambda: said.append(second.wait()), daemon=True)
-            job.start()
-        job.join(LIMIT)
-    assert said == [False]
+            job = Job(second.wait)
+        assert job.result() is False
 
 
 def test_one_leads_and_the_next_one_at_once(instances):
@@ -49,25 +44,25 @@ def test_one_leads_and_the_next_one_at_once(instances):
     one, two = instances(2)
     with two.leader("job", ttl=60) as second:
         with one.leader("other", ttl=60) as other:
-            assert other.wait(LIMIT)
-        assert second.wait(LIMIT)
+            assert other.wait(HANG_SECONDS)
+        assert second.wait(HANG_SECONDS)
         with one.leader("job", ttl=60) as first:
             assert not first.wait(0.2)
             assert second.is_leader
             with pytest.raises(Fenced, match="'job'"):
                 one._transact(first.guard)
     with one.leader("job", ttl=60) as first:
-        assert first.wait(LIMIT)  # much less than 60 seconds, which a lease that was not given back would take
+        assert first.wait(HANG_SECONDS)  # much less than 60 seconds, which a lease that was not given back would take
         assert first.token == 2
 
 
 def test_a_leader_renews(instances):
     """Leadership would wander every few seconds, and each time a job is broken off."""
     one, two = instances(2)
-    with one.leader("job", ttl=0.6) as first:
-        assert first.wait(LIMIT)
-        with two.leader("job", ttl=0.6) as second:
-            assert not second.wait(2)
+    with one.leader("job", ttl=0.5) as first:
+        assert first.wait(HANG_SECONDS)
+        with two.leader("job", ttl=0.5) as second:
+            assert not second.wait(1.2)  # more than two leases
         assert first.token == 1
 
 
@@ -76,12 +71,12 @@ def test_redis_away_steps_down_and_comes_back(make, servers, eventually):
     server = servers.start()
     state = make(server.url)
     with state.leader("job", ttl=1) as leader:
-        assert leader.wait(LIMIT)
+        assert leader.wait(HANG_SECONDS)
         server.stop()
-        eventually(lambda: not leader.is_leader)
+        eventually(lambda: not leader.is_leader, "it has stepped down")
         assert leader.token is None
         server.start()
-        eventually(lambda: leader.is_leader)
+        eventually(lambda: leader.is_leader, "it leads again")
         assert leader.token == 2
 
 
@@ -92,12 +87,12 @@ def test_a_lease_that_vanished_is_noticed(instances, redis_server, eventually):
     one, two = instances(2)
     client = redis.Redis.from_url(redis_server.url)
     with one.leader("job", ttl=1.5) as first:
-        assert first.wait(LIMIT)
+        assert first.wait(HANG_SECONDS)
         lease = two._lease("leader", "job", 60)
-        eventually(lambda: client.delete(f"{one._namespace}:leader:job") and lease.take())
-        eventually(lambda: not first.is_leader)
+        eventually(lambda: client.delete(f"{one._namespace}:leader:job") and lease.take(), "another has the lease")
+        eventually(lambda: not first.is_leader, "the first one has noticed")
         lease.give_back()
-        assert first.wait(LIMIT)
+        assert first.wait(HANG_SECONDS)
     client.close()
 
 
@@ -112,24 +107,17 @@ def test_a_database_that_is_away_leads_nowhere(instances, eventually):
 
     one._transact = refuse
     with one.leader("job", ttl=1) as leader:
-        eventually(lambda: len(calls) >= 2)
+        eventually(lambda: len(calls) >= 2, "it has tried twice")
         assert not leader.is_leader
         with two.leader("job", ttl=60) as other:
-            assert other.wait(LIMIT)
+            assert other.wait(HANG_SECONDS)
 
 
 def test_a_forked_child_does_not_lead(make):
     """A worker process would believe that it leads because its parent does."""
     with make().leader("job") as leader:
-        reader, writer = os.pipe()
-        child = os.fork()
-        if child == 0:
-            os.write(writer, b"yes" if leader.is_leader else b"no")
-            os._exit(0)
-        os.waitpid(child, 0)
-        os.close(writer)
-        with os.fdopen(reader) as said:
-            assert said.read() == "no"
+        assert forked(lambda: not leader.is_leader)
+        assert leader.is_leader
 
 
 def test_times_out_of_range(make):
@@ -167,11 +155,12 @@ def other_process(instances, redis_server, fresh_databases, dialect):
     [state] = instances(1, database=database)
     command = [sys.executable, "-c", _LEADER, redis_server.url, state._namespace, url]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "leading\n"
-    yield process, state
-    process.kill()
-    process.communicate()
-    database.close()
+    try:
+        assert line_of(process) == "leading\n"
+        yield process, state
+    finally:
+        end_process(process)
+        database.close()
 
 
 def test_a_leader_that_is_killed_is_replaced(other_process):
@@ -180,7 +169,7 @@ def test_a_leader_that_is_killed_is_replaced(other_process):
     with state.leader("job", ttl=1.5) as leader:
         assert not leader.wait(0.2)
         process.kill()
-        assert leader.wait(LIMIT)
+        assert leader.wait(HANG_SECONDS)
         assert leader.token == 2
         state._transact(leader.guard)
 
@@ -190,10 +179,12 @@ def test_a_leader_that_was_frozen_steps_down_by_its_own_clock(other_process):
     process, state = other_process
     process.send_signal(signal.SIGSTOP)
     with state.leader("job", ttl=1.5) as leader:
-        assert leader.wait(LIMIT)
+        assert leader.wait(HANG_SECONDS)
         state._transact(leader.guard)
         process.send_signal(signal.SIGCONT)
-        said, _ = process.communicate("go\n", timeout=60)
+        process.stdin.write("go\n")
+        process.stdin.flush()
+        said, _ = output_of(process)
     assert json.loads(said) == [False, "Fenced"]
     token = state._transact(lambda session: session.get(FencingToken, "job").token)
     assert token == 2

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import sqlalchemy as sa
+from concurrent_work import Job, forked, line_of, together
+from support import end_process, output_of
 
 from aragora_db import Database
 from aragora_db.errors import Fenced, InvalidValue, LockLost, LockNotAcquired, RedisUnavailable
@@ -38,16 +38,18 @@ def test_one_holder_at_a_time(pair, configured):
     """Two instances would consolidate the same memories at the same moment."""
     inside, most, done = [], [], []
 
-    def work(state):
-        for _ in range(5):
-            with state.lock("job", wait=60):
-                inside.append(1)
-                most.append(len(inside))
-                inside.pop()
-                done.append(1)
+    def working(state):
+        def work():
+            for _ in range(5):
+                with state.lock("job", wait=60):
+                    inside.append(1)
+                    most.append(len(inside))
+                    inside.pop()
+                    done.append(1)
 
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(work, pair(configured) * 2))
+        return work
+
+    together(*map(working, pair(configured) * 2))
     assert (max(most), len(done)) == (1, 20)
 
 
@@ -106,12 +108,12 @@ def test_work_that_lost_its_lock_is_told_at_the_end(pair, configured, eventually
     """The block would end as if nobody else had been in it."""
     [state, _] = pair(configured)
     with pytest.raises(LockLost), state.lock("job", ttl=0.1) as held:
-        eventually(lambda: held.lost)
+        eventually(lambda: held.lost, "the lock has expired")
     with state.lock("job", ttl=0.1) as held:
         state._transact(held.guard)  # the database was asked, and that is what counts
-        eventually(lambda: held.lost)
+        eventually(lambda: held.lost, "the lock has expired")
     with pytest.raises(LookupError), state.lock("job", ttl=0.1) as held:  # noqa: PT012 -- the block is what is tested
-        eventually(lambda: held.lost)
+        eventually(lambda: held.lost, "the lock has expired")
         raise LookupError
 
 
@@ -160,13 +162,7 @@ def test_a_forked_child_does_not_give_it_back(instances):
     one, two = instances(2)
     block = one.lock("job", ttl=60)
     with block:
-        child = os.fork()
-        if child == 0:
-            try:
-                block.__exit__(None, None, None)
-            finally:
-                os._exit(0)
-        os.waitpid(child, 0)
+        assert forked(lambda: block.__exit__(None, None, None) or True)
         with pytest.raises(LockNotAcquired), two.lock("job", wait=0):
             pass
     with two.lock("job", wait=0):
@@ -223,19 +219,19 @@ def test_guard_lets_no_newer_holder_in_until_the_commit(fresh_databases, dialect
             came.set()
             return held.token, database.transact(lambda session: session.get(EloRating, "ada") is not None)
 
-    with ThreadPoolExecutor() as pool, one.lock("job", ttl=0.2) as held:
+    with one.lock("job", ttl=0.2) as held:
 
         def write(session):
             held.guard(session)
             session.add(EloRating(agent_name="ada"))
             session.flush()
-            later = pool.submit(newer)
-            eventually(lambda: held.lost)
+            later = Job(newer)
+            eventually(lambda: held.lost, "the lock has expired")
             assert not came.wait(0.5)  # it has the lock in Redis by now, and waits for our commit
             return later
 
         later = database.transact(write)
-        assert later.result(60) == (2, True)
+        assert later.result() == (2, True)
     database.close()
 
 
@@ -272,7 +268,7 @@ def test_a_frozen_holders_write_is_refused_by_the_database(fresh_databases, dial
     command = [sys.executable, "-c", _HOLDER, redis_server.url, state._namespace, url]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
-        assert process.stdout.readline() == "held\n"
+        assert line_of(process) == "held\n"
         process.send_signal(signal.SIGSTOP)
         with state.lock("job", wait=60) as held:
 
@@ -282,9 +278,11 @@ def test_a_frozen_holders_write_is_refused_by_the_database(fresh_databases, dial
 
             database.transact(write)
         process.send_signal(signal.SIGCONT)
-        said, _ = process.communicate("go\n", timeout=60)
+        process.stdin.write("go\n")
+        process.stdin.flush()
+        said, _ = output_of(process)
     finally:
-        process.kill()
+        end_process(process)
     assert json.loads(said) == ["refused 4", True]
     stored = database.transact(lambda session: session.get(EloRating, "ada").elo)
     holders = database.transact(lambda session: session.execute(sa.select(FencingToken.token)).all())
