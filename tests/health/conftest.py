@@ -6,11 +6,11 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,19 +20,20 @@ import httpx
 import jsonschema
 import psycopg
 import pytest
+import support
+from support import HANG_SECONDS, clean_environment
 
+from aragora_db.cli import main
 from aragora_db.config import Settings
 from aragora_db.database import Database
 from aragora_db.health import app
-from aragora_db.health.checks import all_checks
+from aragora_db.health.checks import Check, all_checks
 from aragora_db.health.drain import Drain
 from aragora_db.testing.binaries import find_postgres, find_redis
 from aragora_db.testing.plugin import missing
 from aragora_db.testing.process import ServerProcess, launch, log_path, server_account
-from aragora_db.testing.servers import PostgresAddress, RedisAddress, start_postgresql, start_redis
+from aragora_db.testing.servers import start_postgresql, start_redis
 from aragora_db.testing.workspace import make_workspace, remove_workspace
-
-HANG_SECONDS = 60.0
 
 
 class Client:
@@ -43,13 +44,22 @@ class Client:
         self._prefix = prefix
         self._document: dict[str, Any] | None = None
 
+    @property
+    def document(self) -> dict[str, Any]:
+        """The application's OpenAPI document."""
+        if self._document is None:
+            self._document = self.ask_all([("GET", "/openapi.json", {})])[0].json()
+        return self._document
+
     def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         """One request."""
         answer = self.ask_all([(method, path, options)])[0]
-        if self._document is None:
-            self._document = self.ask_all([("GET", "/openapi.json", {})])[0].json()
-        hold_against(self._document, method, path, answer)
+        self.hold(method, path, answer)
         return answer
+
+    def hold(self, method: str, path: str, answer: httpx.Response) -> None:
+        """Fail unless the answer is one that the OpenAPI document announces."""
+        hold_against(self.document, method, path, answer)
 
     def ask_all(self, requests: list[tuple[str, str, dict[str, Any]]]) -> list[httpx.Response]:
         """Several requests at once."""
@@ -93,11 +103,20 @@ def hold_against(document: dict[str, Any], method: str, path: str, answer: httpx
         jsonschema.Draft202012Validator({**schema, "components": document["components"]}).validate(answer.json())
 
 
+@pytest.fixture(scope="session")
+def checks() -> list[type[Check]]:
+    """The class of every check."""
+    database = Database("sqlite://")
+    kinds = [type(check) for check in all_checks(database)]
+    database.close()
+    return kinds
+
+
 @pytest.fixture(autouse=True)
-def patient_checks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a machine that is busy with other tests two seconds are no sign of anything. A test of hangs sets its own."""
-    for check in all_checks(Database("sqlite://")):
-        monkeypatch.setattr(type(check), "timeout", HANG_SECONDS)
+def patient_checks(checks: list[type[Check]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait long for every check: two seconds prove nothing on a busy machine. A test of hangs sets its own time."""
+    for check in checks:
+        monkeypatch.setattr(check, "timeout", HANG_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -130,46 +149,41 @@ def served(dialect: str, fresh_databases: Any, serve_app: Callable[..., Served])
     return serve_app(fresh_databases.url(dialect), health_token="operators only")  # noqa: S106 -- of this test
 
 
-@pytest.fixture
-def eventually() -> Callable[..., None]:
-    """Poll until a condition holds, with a bound that only a hang reaches."""
-
-    def wait(what: str, condition: Callable[[], object]) -> None:
-        deadline = time.monotonic() + HANG_SECONDS
-        while not condition():
-            assert time.monotonic() < deadline, f"gave up waiting for {what}"
-            time.sleep(0.02)
-
-    return wait
-
-
 # -- servers that break on demand -------------------------------------------------------------------------------------
 
 
 @dataclass
-class OwnPostgres:
-    """A PostgreSQL that a test may kill, freeze and start again."""
+class OwnServer:
+    """A server that a test may kill, freeze and start again.
 
-    folder: Path
+    Attributes:
+        url: where it listens, after a restart too.
+        server: its process.
+        folder: its working folder.
+        accepts: whether it accepts connections.
+    """
+
+    url: str
     server: ServerProcess
-    address: PostgresAddress
+    folder: Path
+    accepts: Callable[[], bool]
 
     @property
-    def url(self) -> str:
-        """Where it is."""
-        return self.address.admin_url
+    def running(self) -> bool:
+        """Whether its process is there."""
+        return self.server.process.poll() is None
 
     def kill(self) -> None:
-        """End it, with its children, without a goodbye."""
+        """End it at once, with its children."""
+        self.thaw()  # a process that is stopped would not hear of it
         self.server.stop()
 
     def start(self) -> None:
         """Start it again: the same data, the same address."""
-        command = [Path(self.address.bindir) / "postgres", "-D", self.folder / "postgresql" / "data"]
-        home = self.folder / "postgresql"
-        process = launch(command, home, server_account())
-        self.server = ServerProcess("PostgreSQL", process, log_path(home), signal.SIGQUIT)
-        self.server.wait_until(self._answers)
+        old = self.server
+        process = launch(old.process.args, self.folder, server_account())
+        self.server = ServerProcess(old.name, process, log_path(self.folder), old.stop_signal)
+        self.server.wait_until(self.accepts)
 
     def freeze(self) -> None:
         """Stop every process of it where it stands: connections stay open, nobody answers."""
@@ -179,7 +193,15 @@ class OwnPostgres:
         """Let them go on."""
         self._signal(signal.SIGCONT)
 
+    def restore(self) -> None:
+        """Undo what a test did: it runs, and answers."""
+        self.thaw()
+        if not self.running:
+            self.start()
+
     def _signal(self, number: signal.Signals) -> None:
+        if not self.running:
+            return
         leader = self.server.process.pid
         os.kill(leader, number)  # first, so that no child is born meanwhile
         for entry in Path("/proc").iterdir():
@@ -188,73 +210,75 @@ class OwnPostgres:
                 if parent == leader:
                     os.kill(int(entry.name), number)
 
-    def _answers(self) -> bool:
-        try:
-            psycopg.connect(self.url, connect_timeout=2).close()
-        except psycopg.OperationalError:
-            return False
-        return True
 
-
-@pytest.fixture
+@pytest.fixture(scope="session")
 def workspace() -> Iterator[Path]:
-    """A folder for servers of a test's own."""
+    """A folder for servers of this folder's own."""
     folder = make_workspace(server_account())
     yield folder
     remove_workspace(folder)
 
 
-@pytest.fixture
-def own_postgres(workspace: Path) -> Iterator[OwnPostgres]:
-    """A PostgreSQL of this test alone."""
+@pytest.fixture(scope="session")
+def one_postgres(workspace: Path) -> Iterator[OwnServer]:
+    """A PostgreSQL that tests may break, made once."""
     binaries = find_postgres()
     if binaries is None:
         missing("no PostgreSQL to start; see docs/guide/testing.md")
     server, address = start_postgresql(binaries, workspace, server_account())
-    own = OwnPostgres(workspace, server, address)
-    yield own
-    with suppress(ProcessLookupError):
-        own.thaw()
-    own.kill()
 
+    def accepts() -> bool:
+        with suppress(psycopg.OperationalError):
+            psycopg.connect(address.admin_url, connect_timeout=2).close()
+            return True
+        return False
 
-@dataclass
-class OwnRedis:
-    """A Redis that a test may freeze and kill."""
-
-    server: ServerProcess
-    address: RedisAddress
-
-    @property
-    def url(self) -> str:
-        """Where it is."""
-        return self.address.url
-
-    def freeze(self) -> None:
-        """Connections stay open, nobody answers."""
-        self.server.process.send_signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """It goes on."""
-        self.server.process.send_signal(signal.SIGCONT)
-
-    def kill(self) -> None:
-        """End it."""
-        self.server.stop()
+    own = OwnServer(address.admin_url, server, workspace / "postgresql", accepts)
+    try:
+        with psycopg.connect(address.admin_url, autocommit=True) as connection:
+            # The harness's `off` loses what was committed shortly before a test kills the server, migrations too.
+            connection.execute("ALTER SYSTEM SET synchronous_commit = on")
+            connection.execute("SELECT pg_reload_conf()")
+        yield own
+    finally:
+        own.kill()
 
 
 @pytest.fixture
-def own_redis(workspace: Path) -> Iterator[OwnRedis]:
-    """A Redis of this test alone."""
+def own_postgres(one_postgres: OwnServer) -> Iterator[OwnServer]:
+    """A PostgreSQL that this test alone uses; whatever it does to it is undone."""
+    one_postgres.restore()
+    yield one_postgres
+    one_postgres.thaw()
+
+
+@pytest.fixture(scope="session")
+def one_redis(workspace: Path) -> Iterator[OwnServer]:
+    """A Redis that tests may break, made once."""
     binary = find_redis()
     if binary is None:
         missing("no Redis to start; see docs/guide/testing.md")
     server, address = start_redis(binary, workspace, server_account())
-    own = OwnRedis(server, address)
+    at = urlsplit(address.url)
+
+    def accepts() -> bool:
+        with suppress(OSError), socket.create_connection((at.hostname, at.port), timeout=HANG_SECONDS) as connection:
+            connection.settimeout(HANG_SECONDS)
+            connection.sendall(b"PING\r\n")
+            return connection.recv(7) == b"+PONG\r\n"
+        return False
+
+    own = OwnServer(address.url, server, workspace / "redis", accepts)
     yield own
-    with suppress(ProcessLookupError):
-        own.thaw()
     own.kill()
+
+
+@pytest.fixture
+def own_redis(one_redis: OwnServer) -> Iterator[OwnServer]:
+    """A Redis that this test alone uses; whatever it does to it is undone."""
+    one_redis.restore()
+    yield one_redis
+    one_redis.thaw()
 
 
 # -- `aragora-db serve` -----------------------------------------------------------------------------------------------
@@ -270,12 +294,13 @@ class Process:
 
     def __post_init__(self) -> None:
         """Find where it listens."""
-        deadline = time.monotonic() + HANG_SECONDS
-        while not (found := [line for line in self.lines() if "listening on" in line.get("message", "")]):
-            assert self.process.poll() is None, self.log.read_text()
-            assert time.monotonic() < deadline, self.log.read_text()
-            time.sleep(0.02)
-        self.client = httpx.Client(base_url=found[0]["message"].split()[-1], timeout=HANG_SECONDS)
+        found = support.eventually(self._listens, "aragora-db serve says where it listens")
+        self.client = httpx.Client(base_url=found, timeout=HANG_SECONDS)
+
+    def _listens(self) -> str | None:
+        assert self.process.poll() is None, self.log.read_text()
+        said = (line["message"].split()[-1] for line in self.lines() if "listening on" in line.get("message", ""))
+        return next(said, None)
 
     @property
     def url(self) -> str:
@@ -294,64 +319,70 @@ class Process:
         except httpx.TransportError:
             return 0
 
-    def end(self) -> None:
-        """Whatever happened."""
-        self.client.close()
-        self.process.kill()
-        self.process.wait()
 
+@contextmanager
+def running_serve(folder: Path, *options: str, prelude: str = "", **variables: str) -> Iterator[Process]:
+    """Run `aragora-db serve` on a free port, and end it whatever happens.
 
-def _command(*options: str, env_file: str | None = None) -> list[str]:
-    before = ["--env-file", env_file] if env_file else []
-    return [sys.executable, "-P", "-m", "aragora_db", *before, "serve", *options]
-
-
-def _environment(variables: dict[str, str]) -> dict[str, str]:
-    """Nothing of this process's settings, and these."""
-    return {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "TMPDIR"}} | variables
-
-
-@pytest.fixture
-def run_serve(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs `aragora-db serve` to its end, which has to come by itself: for wrong use."""
-
-    def run(*options: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            _command(*options),
-            cwd=tmp_path,
-            env=_environment(variables | {"COLUMNS": "300"}),
-            capture_output=True,
-            text=True,
-            timeout=HANG_SECONDS,
-            check=False,
+    Args:
+        folder: where it runs, and where its log goes.
+        *options: of the command.
+        prelude: Python to run before the command in the same process, such as shorter timeouts.
+        **variables: its environment.
+    """
+    program = ["-c", f"{prelude}\nfrom aragora_db.cli import main\nmain()"] if prelude else ["-m", "aragora_db"]
+    command = [sys.executable, "-P", *program, "serve", "--port", "0", *options]
+    log = folder / f"serve{len(list(folder.iterdir()))}.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=clean_environment(**variables),
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
         )
+    try:
+        running = Process(process, log)
+        with running.client:
+            yield running
+    finally:
+        process.kill()
+        process.wait(HANG_SECONDS)
 
-    return run
+
+@pytest.fixture(scope="session", name="running_serve")
+def running_serve_fixture() -> Callable[..., AbstractContextManager[Process]]:
+    """`running_serve`, for fixtures of modules."""
+    return running_serve
 
 
 @pytest.fixture
 def start_serve(tmp_path: Path) -> Iterator[Callable[..., Process]]:
     """Starts `aragora-db serve` on a free port: ``start_serve("--drain-seconds", "1", DATABASE_URL=url)``."""
     with ExitStack() as stack:
+        yield lambda *options, **more: stack.enter_context(running_serve(tmp_path, *options, **more))
 
-        def start(*options: str, env_file: str | None = None, **variables: str) -> Process:
-            log = tmp_path / f"serve{len(list(tmp_path.iterdir()))}.log"
-            with log.open("wb") as output:
-                process = subprocess.Popen(
-                    _command("--port", "0", *options, env_file=env_file),
-                    cwd=tmp_path,
-                    env=_environment(variables),
-                    stdout=output,
-                    stderr=output,
-                    start_new_session=True,
-                )
-            stack.callback(process.wait)
-            stack.callback(process.kill)
-            running = Process(process, log)
-            stack.callback(running.client.close)
-            return running
 
-        yield start
+@pytest.fixture
+def main_in_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str]]:
+    """Runs `aragora-db` in this process with no other settings than these: ``(exit code, stderr)``."""
+
+    def run(*arguments: str, **variables: str) -> tuple[int, str]:
+        for name in os.environ.keys() - clean_environment().keys() - {"PYTEST_CURRENT_TEST"}:
+            monkeypatch.delenv(name)
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("COLUMNS", "300")
+        monkeypatch.chdir(tmp_path)
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        return ended.value.code, capsys.readouterr().err
+
+    return run
 
 
 @pytest.fixture

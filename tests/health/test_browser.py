@@ -6,10 +6,12 @@ import json
 import os
 import random
 import shutil
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 from selenium import webdriver
 from selenium.common.exceptions import WebDriverException
@@ -25,6 +27,8 @@ pytestmark = pytest.mark.slow
 
 SCREENSHOT = "ARAGORA_TEST_SCREENSHOT"
 """A true value writes docs/images/status-page.png anew."""
+
+MATCHES = 240 if os.environ.get(SCREENSHOT) else 60
 
 FLAGS = (
     "--headless",
@@ -51,33 +55,45 @@ AGENTS = {
     "command-mediator": 0.36,
     "phi-minimalist": 0.28,
 }
+SOON = """
+from aragora_db.health.page import handler
+made = handler.Template
+handler.Template = lambda text: made(text.replace('content="10"', 'content="1"'))
+"""
+"""The page without JavaScript asks for a new one after one second instead of ten."""
 EVIL = "<script>document.title = 'taken over'</script>"
 
 
-@pytest.fixture
-def chromium(tmp_path):
-    """Makes a browser with a profile of its own."""
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    """A browser for every test here: to start one takes seconds."""
     program, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if program is None or driver is None:
-        missing("no chromium or no chromedriver here; see docs/guide/testing.md")
-    browsers = []
+        missing("no Chromium with a chromedriver here, for the status page. Install chromium and chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = program
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    browser = webdriver.Chrome(options=options, service=Service(driver))
+    yield browser
+    browser.quit()
 
-    def start(width=1200, height=900, *, javascript=True):
-        options = webdriver.ChromeOptions()
-        options.binary_location = program
-        for flag in (*FLAGS, f"--user-data-dir={tmp_path}/profile{len(browsers)}"):
-            options.add_argument(flag)
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-        if not javascript:
-            options.add_experimental_option("prefs", {"profile.managed_default_content_settings.javascript": 2})
-        browser = webdriver.Chrome(options=options, service=Service(driver))
-        browsers.append(browser)
-        resize(browser, width, height)
-        return browser
 
-    yield start
-    for browser in browsers:
-        browser.quit()
+@pytest.fixture
+def browser(chromium):
+    """The browser as it is after its start: an empty page and empty logs."""
+    chromium.get("about:blank")
+    resize(chromium, 1200, 900)
+    for log in ("browser", "performance"):
+        chromium.get_log(log)
+    yield chromium
+    run_scripts(chromium, allowed=True)
+
+
+def run_scripts(browser, *, allowed):
+    """Whether the next pages run JavaScript."""
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": not allowed})
 
 
 def resize(browser, width, height):
@@ -86,21 +102,41 @@ def resize(browser, width, height):
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
 
 
-@pytest.fixture
-def database(fresh_databases):
-    """A database in which 240 matches were played in two weeks."""
-    database = Database(fresh_databases.url("postgresql"))
+@pytest.fixture(scope="module")
+def database(one_postgres):
+    """A database in which many matches were played in two weeks."""
+    one_postgres.restore()
+    with psycopg.connect(one_postgres.url, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE browser")
+    database = Database(f"{one_postgres.url.rpartition('/')[0]}/browser")
+    database.migrate()
     database.transact(_play)
     yield database
     database.close()
 
 
-@pytest.fixture
-def instance(database, own_redis, start_serve, eventually):
-    """What serves it."""
+@pytest.fixture(scope="module")
+def served_once(database, one_redis, running_serve, tmp_path_factory):
+    """What serves it: the same process as before, unless a test ended that."""
     url = database.settings.database_url.get_secret_value()
-    serve = start_serve(DATABASE_URL=url, ARAGORA_REDIS_URL=own_redis.url)
-    eventually("readiness", lambda: serve.client.get("/readyz").json()["checks"]["degraded_mode"])
+    folder = tmp_path_factory.mktemp("serve")
+    with ExitStack() as stack:
+        started = []
+
+        def running():
+            if not started or started[-1].process.poll() is not None:
+                serve = running_serve(folder, prelude=SOON, DATABASE_URL=url, ARAGORA_REDIS_URL=one_redis.url)
+                started.append(stack.enter_context(serve))
+            return started[-1]
+
+        yield running
+
+
+@pytest.fixture
+def instance(served_once, own_postgres, own_redis, eventually):  # noqa: ARG001 -- both have to run
+    """A running instance to which nothing has happened."""
+    serve = served_once()
+    eventually(lambda: serve.client.get("/readyz").json()["checks"]["degraded_mode"], "it is ready")
     for _ in range(30):
         serve.client.get("/api/v1/debates")
     return serve
@@ -108,10 +144,10 @@ def instance(database, own_redis, start_serve, eventually):
 
 def _play(session):
     store, chance, begin = EloStore(session), random.Random(7), utcnow() - timedelta(days=14)
-    for number in range(240):
+    for number in range(MATCHES):
         who = chance.sample(sorted(AGENTS), 3)
         scores = {name: max(0.0, round(AGENTS[name] + chance.gauss(0, 0.25), 3)) for name in who}
-        at = begin + timedelta(days=14) * (number + chance.random()) / 240
+        at = begin + timedelta(days=14) * (number + chance.random()) / MATCHES
         store.record_match(f"debate-{number}", who, scores, created_at=at)
 
 
@@ -138,39 +174,9 @@ def hosts(browser):
     return {urlsplit(url).netloc for url in asked if url.startswith(("http", "ws"))}
 
 
-def test_the_page_lives(database, instance, own_redis, chromium, eventually):
-    """What people look at in an outage must be right by itself, without anybody pressing reload."""
-    browser = chromium()
-    browser.get(f"{instance.url}/")
-    assert browser.title == "aragora_db: healthy"
-    assert browser.find_element(By.CSS_SELECTOR, "#summary .headline").text == "Ready"
-    rows = browser.find_elements(By.CSS_SELECTOR, "table.board tbody tr")
-    assert len(rows) == 10
-    assert "claude-critic" in rows[0].text or "gpt-architect" in rows[0].text
-    lines = browser.find_elements(By.CSS_SELECTOR, "svg.chart polyline")
-    assert len(lines) == 10
-    assert all(line.rect["width"] > 100 and line.rect["height"] > 10 for line in lines), "they are to be seen"
-    if os.environ.get(SCREENSHOT):
-        _shoot(browser)
-
-    database.transact(_let_win)
-    eventually("the new leader", lambda: EVIL in shown(browser, "table.board tbody tr"))
-    assert browser.title == "aragora_db: healthy"
-
-    own_redis.kill()
-    eventually("the page to say so", lambda: "Away" in shown(browser, ".tiles"))
-    assert shown(browser, "#summary .headline") == "Serving, degraded"
-    eventually("the title", lambda: browser.title == "aragora_db: degraded")
-    assert complaints(browser) == []
-    assert hosts(browser) == {urlsplit(instance.url).netloc}
-
-    instance.process.kill()
-    eventually("a warning", lambda: browser.find_element(By.ID, "stale").is_displayed())
-
-
-def test_on_a_telephone(instance, chromium):
+def test_on_a_telephone(instance, browser):
     """On call, the page is read on the way: nothing to be pushed sideways, nothing that overlaps."""
-    browser = chromium(375, 800)
+    resize(browser, 375, 800)
     browser.get(f"{instance.url}/")
     assert browser.execute_script("return document.documentElement.scrollWidth") <= 375
     wide = browser.execute_script(
@@ -184,9 +190,9 @@ def test_on_a_telephone(instance, chromium):
     assert complaints(browser) == []
 
 
-def test_without_javascript(instance, own_redis, chromium, eventually):
+def test_without_javascript(instance, own_redis, browser, eventually):
     """Hardened browsers run none; the page is whole, and comes again by itself."""
-    browser = chromium(javascript=False)
+    run_scripts(browser, allowed=False)
     browser.get(f"{instance.url}/")
     assert browser.find_element(By.CSS_SELECTOR, "#summary .headline").text == "Ready"
     assert len(browser.find_elements(By.CSS_SELECTOR, "svg.chart polyline")) == 10
@@ -196,8 +202,37 @@ def test_without_javascript(instance, own_redis, chromium, eventually):
         found = browser.find_elements(By.CSS_SELECTOR, "#summary .headline")
         return [each.text for each in found] == ["Serving, degraded"]
 
-    eventually("the page to come again", lambda: _calmly(says_so))
+    eventually(lambda: _calmly(says_so), "the page has come again")
     assert complaints(browser) == []
+
+
+def test_the_page_lives(database, instance, own_redis, browser, eventually):
+    """What people look at in an outage must be right by itself, without anybody pressing reload."""
+    browser.get(f"{instance.url}/")
+    assert browser.title == "aragora_db: healthy"
+    assert browser.find_element(By.CSS_SELECTOR, "#summary .headline").text == "Ready"
+    rows = browser.find_elements(By.CSS_SELECTOR, "table.board tbody tr")
+    assert len(rows) == 10
+    assert "claude-critic" in rows[0].text or "gpt-architect" in rows[0].text
+    lines = browser.find_elements(By.CSS_SELECTOR, "svg.chart polyline")
+    assert len(lines) == 10
+    assert all(line.rect["width"] > 100 and line.rect["height"] > 10 for line in lines), "they are to be seen"
+    if os.environ.get(SCREENSHOT):
+        _shoot(browser)
+
+    database.transact(_let_win)
+    eventually(lambda: EVIL in shown(browser, "table.board tbody tr"), "the new leader is shown")
+    assert browser.title == "aragora_db: healthy"
+
+    own_redis.kill()
+    eventually(lambda: "Away" in shown(browser, ".tiles"), "the page says so")
+    assert shown(browser, "#summary .headline") == "Serving, degraded"
+    eventually(lambda: browser.title == "aragora_db: degraded", "the title says so")
+    assert complaints(browser) == []
+    assert hosts(browser) == {urlsplit(instance.url).netloc}
+
+    instance.process.kill()
+    eventually(lambda: browser.find_element(By.ID, "stale").is_displayed(), "the warning is shown")
 
 
 def _calmly(look):

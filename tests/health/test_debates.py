@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support import HANG_SECONDS
 
 from aragora_db.errors import CommitUnknown, DatabaseUnavailable, LockTimeout, PoolExhausted
 from aragora_db.health.debates import LARGEST_BODY
@@ -218,7 +219,7 @@ def test_not_there(served):
 
 
 @given(ANYTHING)
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_any_json_at_all(served, body):
     """Whatever comes, the answer is one that the document announces, and no 500."""
     text = json.dumps(body)
@@ -262,7 +263,7 @@ def test_whoever_listens_hears_of_it(fresh_databases, serve_app, redis_server):
         one.client.post({"task": "last"}, headers={"Idempotency-Key": "l"})
         heard = []
         while not heard or heard[-1].debate_id != "l":
-            event = subscription.get(60)
+            event = subscription.get(HANG_SECONDS)
             assert event is not None
             if event.type != GAP:  # the first: what was published before it did not come
                 heard.append(event)

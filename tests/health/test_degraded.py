@@ -12,7 +12,7 @@ def again(eventually):
     """Asks until the body says what it should."""
 
     def ask(served, path, what, condition):
-        eventually(what, lambda: condition(served.client.get(path).json()))
+        eventually(lambda: condition(served.client.get(path).json()), what)
 
     return ask
 
@@ -20,9 +20,9 @@ def again(eventually):
 def test_redis_away(own_redis, fresh_databases, serve_app, again):
     """Every instance has the same Redis: were they unready without it, its restart would be an outage of everything."""
     served = serve_app(fresh_databases.url("postgresql"), redis_url=own_redis.url, health_token="t")  # noqa: S106 -- as sent
-    again(served, "/readyz", "Redis", lambda body: body["checks"]["redis_pool"] is True)
+    again(served, "/readyz", "Redis is connected", lambda body: body["checks"]["redis_pool"] is True)
     own_redis.kill()
-    again(served, "/readyz", "Redis to be away", lambda body: body["checks"]["redis_pool"] is False)
+    again(served, "/readyz", "Redis is away", lambda body: body["checks"]["redis_pool"] is False)
     answer = served.client.get("/readyz")
     assert answer.status_code == 200
     assert answer.json()["checks"]["degraded_mode"] is False
@@ -35,12 +35,12 @@ def test_redis_away(own_redis, fresh_databases, serve_app, again):
 def test_redis_hangs(own_redis, fresh_databases, serve_app, again):
     """A Redis that accepts and never answers must not keep a probe's answer back."""
     served = serve_app(fresh_databases.url("sqlite"), redis_url=own_redis.url, redis_timeout=0.2)
-    again(served, "/readyz", "Redis", lambda body: body["checks"]["redis_pool"] is True)
+    again(served, "/readyz", "Redis is connected", lambda body: body["checks"]["redis_pool"] is True)
     own_redis.freeze()
-    again(served, "/readyz", "Redis to be away", lambda body: body["checks"]["redis_pool"] is False)
+    again(served, "/readyz", "Redis is away", lambda body: body["checks"]["redis_pool"] is False)
     assert served.client.get("/readyz").status_code == 200
     own_redis.thaw()
-    again(served, "/readyz", "Redis to be back", lambda body: body["checks"]["degraded_mode"] is True)
+    again(served, "/readyz", "Redis is back", lambda body: body["checks"]["degraded_mode"] is True)
 
 
 class _Secrets:
@@ -67,7 +67,7 @@ def test_stale_secrets(fresh_databases, serve_app, again):
     assert served.client.get("/api/health").json()["checks"]["secrets"] is True
     assert "aragora_db_secrets_age_seconds 5.0" in served.client.get("/metrics").text
     source.stale = True
-    again(served, "/api/health", "stale secrets", lambda body: body["checks"]["secrets"] is False)
+    again(served, "/api/health", "the secrets are stale", lambda body: body["checks"]["secrets"] is False)
     assert served.client.get("/readyz").status_code == 200
 
 
@@ -78,7 +78,7 @@ def test_a_replica_that_is_away(fresh_databases, serve_app, again):
         read_urls="postgresql://nobody@127.0.0.1:9/none",
         health_token="t",  # noqa: S106 -- as sent
     )
-    again(served, "/api/health", "a replica left out", lambda body: body["checks"]["replicas"] is False)
+    again(served, "/api/health", "the replica is left out", lambda body: body["checks"]["replicas"] is False)
     assert served.client.get("/readyz").status_code == 200
     [replica] = served.client.get("/api/health", headers=OPERATOR).json()["checks"]["replicas"]["replicas"]
     assert replica["healthy"] is False

@@ -9,6 +9,7 @@ import pytest
 from prometheus_client import REGISTRY
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
+from support import HANG_SECONDS, clean_environment
 
 
 def _scrape(client):
@@ -116,9 +117,17 @@ def test_the_registry_is_ours_alone(served):
 def test_nobody_else_pays_for_it():
     """Programs without `serve` must not load a web framework, nor need one."""
     script = (
-        "import aragora_db, sys\nfrom aragora_db import Database\nimport aragora_db.cli.app, aragora_db.health\n"
+        "import sys\nfrom aragora_db import Database\n"
+        "import aragora_db.cli.app, aragora_db.health, aragora_db.telemetry\n"
         "names = {'starlette', 'uvicorn', 'prometheus_client', 'opentelemetry'}\n"
         "print(sorted(names & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=HANG_SECONDS,
+        check=True,
+    )
     assert done.stdout == "[]\n"

@@ -6,6 +6,7 @@ import asyncio
 import threading
 
 import pytest
+from support import HANG_SECONDS
 
 from aragora_db.errors import PoolExhausted
 
@@ -34,12 +35,15 @@ def test_more_requests_than_may_wait(fresh_databases, serve_app):
     go_on = threading.Event()
     debates = debates_of(served)
 
+    def wait():
+        return go_on.wait(HANG_SECONDS)
+
     async def crowded():
-        waiting = [asyncio.create_task(debates._in_thread(go_on.wait)) for _ in range(6)]
+        waiting = [asyncio.create_task(debates._in_thread(wait)) for _ in range(6)]
         while debates._places.available_tokens:  # noqa: ASYNC110 -- no event says so
             await asyncio.sleep(0)
         with pytest.raises(PoolExhausted):
-            await debates._in_thread(go_on.wait)
+            await debates._in_thread(wait)
         go_on.set()
         return await asyncio.gather(*waiting)
 
@@ -59,6 +63,6 @@ def test_a_request_that_takes_too_long(fresh_databases, serve_app, eventually, m
         assert [answer.status_code for answer in (read, written)] == [503, 503]
         assert [answer.json()["error"]["code"] for answer in (read, written)] == ["timeout", "unknown"]
         assert places.borrowed_tokens == 2, "they hold connections still"
-    eventually("both places", lambda: places.borrowed_tokens == 0)
+    eventually(lambda: places.borrowed_tokens == 0, "both places are free")
     monkeypatch.setattr("aragora_db.health.debates._LONGEST_WAIT", 60.0)
     assert served.client.get("/api/v1/debates/late").status_code == 200

@@ -149,7 +149,7 @@ def test_a_schema_that_moved_on_does_not_take_the_old_instances_away(served, old
     """In a rolling deployment the migration comes first; were the old instances unready then, nobody would serve."""
     assert served.client.get("/readyz").status_code == 200
     older_code()
-    eventually("degraded", lambda: not served.client.get("/readyz").json()["checks"]["degraded_mode"])
+    eventually(lambda: not served.client.get("/readyz").json()["checks"]["degraded_mode"], "it is degraded")
     assert served.client.get("/readyz").status_code == 200
     assert served.client.get("/api/health/db").json()["schema"] == "ahead"
 

@@ -58,7 +58,7 @@ def wrong(request, own_postgres):
     kinds = {
         "password": f"postgresql://postgres:{PASSWORD}@{host_and_port}/postgres",
         "user": f"postgresql://{USER}:{PASSWORD}@{host_and_port}/postgres",
-        "database": good.replace("/postgres", f"/{DATABASE}") + "?connect_timeout=2",
+        "database": f"{good.rpartition('/')[0]}/{DATABASE}?connect_timeout=2",
         "closed port": f"postgresql://{USER}:{PASSWORD}@127.0.0.1:9/{DATABASE}",
         "unknown host": f"postgresql://{USER}:{PASSWORD}@db.secret-host.invalid:5432/{DATABASE}",
         "no TLS there": f"postgresql://{USER}:{PASSWORD}@{host_and_port}/{DATABASE}?sslmode=require",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import gc
-import subprocess
 import sys
 import weakref
+from contextlib import closing
 
 import pytest
 import sqlalchemy as sa
@@ -22,7 +22,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from aragora_db import Database, telemetry
 from aragora_db.config import Settings
-from aragora_db.errors import PoolExhausted, UsageError
+from aragora_db.errors import ConfigurationError, PoolExhausted, UsageError
 from aragora_db.stores import EloStore
 from aragora_db.testing.engines import EngineDatabase
 
@@ -224,12 +224,10 @@ def test_it_does_not_keep_the_database(fresh_databases, ears):
     assert ears.points(telemetry.WAIT), "what was counted is there"
 
 
-def test_without_the_package(tmp_path):
+def test_without_the_package(fresh_databases, monkeypatch):
     """The message must say which extra, not which module."""
-    script = (
-        "import sys\nsys.modules['opentelemetry'] = None\n"
-        "from aragora_db import Database\nfrom aragora_db.telemetry import instrument\n"
-        "instrument(Database('sqlite:///x.db'))"
-    )
-    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert "pip install 'aragora_db[otel]'" in done.stderr
+    for name in [each for each in sys.modules if each.split(".")[0] == "opentelemetry"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    missing = pytest.raises(ConfigurationError, match=r"pip install 'aragora_db\[otel\]'")
+    with closing(Database(fresh_databases.url("sqlite"))) as database, missing:
+        telemetry.instrument(database)

@@ -9,10 +9,11 @@ import threading
 from contextlib import suppress
 
 import pytest
+from support import HANG_SECONDS, clean_environment
 
 from aragora_db.database import Database
 from aragora_db.errors import PoolExhausted
-from aragora_db.health.checks import Check, DatabaseCheck, all_checks
+from aragora_db.health.checks import Check, DatabaseCheck
 from aragora_db.health.result import Report, Result, State
 from aragora_db.health.watch import FRESH, Watch
 
@@ -29,7 +30,7 @@ class _Asked(Check):
 
     def run(self) -> Result:
         self.runs += 1
-        self.go_on.wait()
+        self.go_on.wait(HANG_SECONDS)
         return Result(State.OK)
 
 
@@ -77,7 +78,7 @@ def test_a_result_is_asked_again_when_it_is_old(eventually):
         _results(watch)
         return check.runs > 1
 
-    eventually(f"a second run after {FRESH} s", asked_again)
+    eventually(asked_again, f"a second run after {FRESH} s")
 
 
 def test_a_check_that_hangs_fails_alone():
@@ -101,7 +102,7 @@ def test_a_check_that_hangs_is_not_piled_up(eventually):
         watch._watched["brisk"]._last = None  # a second later
     assert hung.runs == 2
     hung.go_on.set()
-    eventually("the check that hung to answer", lambda: _results(watch)["brisk"].ok)
+    eventually(lambda: _results(watch)["brisk"].ok, "the check that hung answers")
 
 
 def test_what_is_not_needed_only_degrades():
@@ -146,40 +147,41 @@ def test_the_log_says_it_once(caplog):
 
 
 @pytest.mark.parametrize("moving", [True, False])
-def test_busy_is_not_dead(dialect, fresh_databases, serve_app, monkeypatch, eventually, moving):
+def test_busy_is_not_dead(dialect, fresh_databases, serve_app, checks, monkeypatch, eventually, moving):
     """Taken out for being busy, an instance gives its load to the others, which follow; dead is another matter."""
     served = serve_app(fresh_databases.url(dialect), pool_size=1, pool_max_overflow=0, pool_timeout=60)
     assert served.client.get("/readyz").status_code == 200
-    for check in all_checks(served.db):
-        monkeypatch.setattr(type(check), "timeout", 0.3)
+    for check in checks:
+        monkeypatch.setattr(check, "timeout", 0.3)
     stop, busy = threading.Event(), threading.Event()
 
     def load():
         while not stop.is_set():
             with served.db.engine.connect():
                 busy.set()
-                stop.wait(0.05 if moving else None)
+                stop.wait(0.05 if moving else HANG_SECONDS)
 
     # More than one, so that the connection never is free: QueuePool wakes whoever has waited longest.
     threads = [threading.Thread(target=load) for _ in range(40 if moving else 1)]
     for thread in threads:
         thread.start()
-    busy.wait()
+    assert busy.wait(HANG_SECONDS)
     try:
         seen = []
         for _ in range(3):
             before = served.db.pool_metrics().hold.count
             if moving:  # as it would in the second for which a result counts
-                eventually("a connection to come back", lambda b=before: served.db.pool_metrics().hold.count > b + 2)
+                eventually(lambda b=before: served.db.pool_metrics().hold.count > b + 2, "a connection has come back")
             for watched in _context(served).watch._watched.values():
                 watched._last = None
             seen.append(served.client.get("/readyz"))
     finally:
         stop.set()
         for thread in threads:
-            thread.join()
+            thread.join(HANG_SECONDS)
         watched = _context(served).watch._watched.values()
-        eventually("the checks that waited to end", lambda: not any(each._runs for each in watched))
+        eventually(lambda: not any(each._runs for each in watched), "the checks that waited have ended")
+    assert not any(thread.is_alive() for thread in threads)
     assert {answer.status_code for answer in seen} == ({200} if moving else {503})
     assert seen[-1].json()["checks"]["db_pool"] is False
     assert seen[-1].json()["checks"]["degraded_mode"] is False
@@ -200,7 +202,7 @@ def test_busy_with_an_impatient_pool_is_not_dead_either(dialect, fresh_databases
     threads = [threading.Thread(target=load) for _ in range(40)]  # four seconds of waiting
     for thread in threads:
         thread.start()
-    busy.wait()
+    assert busy.wait(HANG_SECONDS)
     try:
         for watched in _context(served).watch._watched.values():
             watched._last = None
@@ -208,9 +210,10 @@ def test_busy_with_an_impatient_pool_is_not_dead_either(dialect, fresh_databases
     finally:
         stop.set()
         for thread in threads:
-            thread.join()
+            thread.join(HANG_SECONDS)
         watched = _context(served).watch._watched.values()
-        eventually("the checks that waited to end", lambda: not any(each._runs for each in watched))
+        eventually(lambda: not any(each._runs for each in watched), "the checks that waited have ended")
+    assert not any(thread.is_alive() for thread in threads)
     assert (answer.status_code, answer.json()["checks"]["db_pool"]) == (200, False)
 
 
@@ -251,5 +254,12 @@ def test_a_hung_check_does_not_keep_the_process(tmp_path):
         "    def run(self): threading.Event().wait()\n"
         "print(asyncio.run(Watch([Hung()]).results())['hung'].state)\n"
     )
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, script],
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=HANG_SECONDS,
+        check=False,
+    )
     assert (done.returncode, done.stdout) == (0, "failed\n")
