@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import signal
 import subprocess
 import sys
-import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import psycopg
 import pytest
 import sqlalchemy as sa
+import support
 from psycopg import sql
 
 from aragora_db.backup import back_up, restore
@@ -115,21 +115,17 @@ def test_a_damaged_backup_restores_nothing(full: Database, empty: Database, tmp_
     assert restore(empty, tmp_path / "copy").schema == "at head"
 
 
-def test_the_commands(full: Database, empty: Database, tmp_path: Path) -> None:
-    """An operator's script would get something else than one document, or see a password in the process list."""
+def test_the_commands(full: Database, empty: Database, tmp_path: Path, aragora_db) -> None:
+    """An operator's script would get something else than one document, or take a refusal for a success."""
 
-    def run(database: Database, *arguments: str) -> subprocess.CompletedProcess[str]:
-        environment = os.environ | {"DATABASE_URL": database.dsn.url()}
-        command = [sys.executable, "-P", "-m", "aragora_db", *arguments]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    def run(database: Database, *arguments: str):
+        return aragora_db(*arguments, DATABASE_URL=database.dsn.url())
 
     done = run(full, "backup", str(tmp_path / "copy"), "--json")
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["schema"] == "at head"
-    assert run(full, "backup", str(tmp_path / "copy")).returncode == 1
-    assert run(full, "restore", str(tmp_path / "copy")).returncode == 1
-    done = run(empty, "restore", str(tmp_path / "copy"))
-    assert done.returncode == 0, done.stderr
+    assert (done.code, done.document["schema"]) == (0, "at head")
+    assert run(full, "backup", str(tmp_path / "copy")).code == 1
+    assert run(full, "restore", str(tmp_path / "copy")).code == 1
+    assert run(empty, "restore", str(tmp_path / "copy")).code == 0
     with empty.session(read_only=True) as session:
         assert session.scalar(sa.select(sa.func.count()).select_from(EloRating)) == 2
 
@@ -138,9 +134,13 @@ def test_the_commands(full: Database, empty: Database, tmp_path: Path) -> None:
 def test_no_room_left(full: Database, tmp_path: Path) -> None:
     """A full disk would be called a bug of ours, or leave half a backup on it."""
     command = shlex.join([sys.executable, "-P", "-m", "aragora_db", "backup", str(tmp_path / "copy")])
-    environment = os.environ | {"DATABASE_URL": full.dsn.url(), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(
-        ["/bin/sh", "-c", f"ulimit -f 32; exec {command}"], env=environment, capture_output=True, text=True, check=False
+        ["/bin/sh", "-c", f"ulimit -f 32; exec {command}"],
+        env=support.clean_environment(DATABASE_URL=full.dsn.url(), PYTHONDONTWRITEBYTECODE="1"),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=support.HANG_SECONDS,
     )
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr
@@ -197,29 +197,40 @@ def test_not_through_a_transaction_pooler(fresh_databases, pgbouncer, tmp_path: 
     database.close()
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_an_end_in_the_middle(fresh_databases, tmp_path: Path, number: int) -> None:
-    """Half of a backup would stay, or, however it ends, a file with the password."""
+@pytest.fixture
+def interrupted(fresh_databases, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A backup in a process of its own, whose pg_dump waits for a lock until the process has ended."""
     url = fresh_databases.url("postgresql")
-    (tmp_path / "temporary").mkdir()
-    (tmp_path / "copies").mkdir()
-    with psycopg.connect(url) as holder:
+    for name in ("temporary", "copies"):
+        (tmp_path / name).mkdir()
+    with psycopg.connect(url) as holder, psycopg.connect(url, autocommit=True) as observer:
         holder.execute("LOCK TABLE debates")  # pg_dump waits for it
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "aragora_db", "backup", str(tmp_path / "copies" / "copy")],
-            env=os.environ | {"DATABASE_URL": url, "TMPDIR": str(tmp_path / "temporary")},
+            env=support.clean_environment(DATABASE_URL=url, TMPDIR=str(tmp_path / "temporary")),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        waiting = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'pg_dump' AND wait_event_type = 'Lock'"
-        with psycopg.connect(url, autocommit=True) as look:
-            deadline = time.monotonic() + 60
-            while look.execute(f"{waiting} AND datname = current_database()").fetchone() is None:
-                assert time.monotonic() < deadline, "pg_dump never waited for the lock"
-                time.sleep(0.01)
-        process.send_signal(number)
-        code = process.wait(60)
+        waiting = (
+            "SELECT 1 FROM pg_stat_activity WHERE application_name = 'pg_dump' AND wait_event_type = 'Lock'"
+            " AND datname = current_database()"
+        )
+        try:
+            support.eventually(
+                lambda: process.poll() is not None or observer.execute(waiting).fetchone(), "pg_dump waits for the lock"
+            )
+            yield process
+        finally:
+            support.end_process(process)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_an_end_in_the_middle(interrupted: subprocess.Popen[bytes], tmp_path: Path, number: int) -> None:
+    """Half of a backup would stay, or, however it ends, a file with the password."""
+    assert interrupted.poll() is None
+    interrupted.send_signal(number)
+    code = interrupted.wait(support.HANG_SECONDS)
     if number == signal.SIGKILL:
         assert code == -number
     else:

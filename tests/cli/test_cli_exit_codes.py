@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import sqlite3
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import support
 
 from aragora_db import Database, Settings
 from aragora_db.cli import app
@@ -166,16 +168,23 @@ def test_ctrl_c_says_how_to_go_on(monkeypatch, aragora_db):
     assert ended.err.strip() == "interrupted; nothing is half done, run the same command to go on"
 
 
-def test_the_runner_of_the_guide(tmp_path: Path):
+def test_the_runner_of_the_guide(tmp_path: Path, monkeypatch, capsys, aragora_db):
     """`python -m aragora_db.migrations` stands in the guide, with this very revision."""
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "aragora_db.migrations", *arguments]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-
-    migrated = run("migrate", "--version", "20260115_add_workspace_id")
+    migrated = subprocess.run(
+        [sys.executable, "-m", "aragora_db.migrations", "migrate", "--version", "20260115_add_workspace_id"],
+        cwd=tmp_path,
+        env=support.clean_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=support.HANG_SECONDS,
+    )
     assert (migrated.returncode, "12 revisions applied" in migrated.stdout) == (DONE, True), migrated.stderr
     assert (tmp_path / ".nomic" / "aragora.db").exists()
-    by_default, said = run(), run("status")
-    assert by_default.stdout == said.stdout
-    assert (said.returncode, "behind" in said.stdout) == (NO, True)
+
+    said = aragora_db("status")
+    assert (said.code, "behind" in said.out) == (NO, True)
+    monkeypatch.setattr(sys, "argv", ["aragora_db.migrations"])
+    with pytest.raises(SystemExit) as by_default:
+        runpy.run_module("aragora_db.migrations", run_name="__main__")
+    assert (by_default.value.code, capsys.readouterr().out) == (NO, said.out)

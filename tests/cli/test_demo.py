@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import support
 from sqlalchemy import func, select
 
 from aragora_db.cli import main
@@ -44,6 +47,25 @@ def demo(tmp_path, monkeypatch, capsys):
         return json.loads(output.out)
 
     return run
+
+
+@pytest.fixture
+def migrated_file(demo, fresh_databases):
+    """Returns a function that puts a database at head where the demo of the working directory looks for its own."""
+    assert demo
+    migrated = Path(fresh_databases.url("sqlite").removeprefix("sqlite:///"))
+
+    def put():
+        FILE.parent.mkdir()
+        shutil.copyfile(migrated, FILE)
+
+    return put
+
+
+@pytest.fixture
+def at_head(migrated_file):
+    """The demo of the empty folder finds its database migrated, so that the test need not wait for that."""
+    migrated_file()
 
 
 def read(work):
@@ -97,6 +119,7 @@ def test_it_leaves_a_row_of_everything(demo):
     assert sum(document["memories"].values()) == counts["ContinuumMemory"]
 
 
+@pytest.mark.usefixtures("at_head")
 def test_again_goes_on(demo):
     """A second run that failed on a key, or began from nothing, would be the last one of a first impression."""
     first, second = demo("--debates", "5"), demo("--debates", "5")
@@ -108,6 +131,7 @@ def test_again_goes_on(demo):
     assert played[:5] != played[5:]
 
 
+@pytest.mark.usefixtures("at_head")
 def test_the_books_balance(demo):
     """Ratings that do not add up to what the matches say would be the kind of bug this package exists to end."""
     demo("--debates", "8")
@@ -130,18 +154,20 @@ def test_the_books_balance(demo):
     assert total == pytest.approx(1500 * agents)
 
 
-def test_a_seed_is_a_story(demo, monkeypatch, tmp_path):
+def test_a_seed_is_a_story(demo, migrated_file, monkeypatch, tmp_path):
     """Two people who follow the same page should see the same leaderboard."""
     documents = []
     for folder, seed in (("one", "7"), ("two", "7"), ("three", "8")):
         (tmp_path / folder).mkdir()
         monkeypatch.chdir(tmp_path / folder)
+        migrated_file()
         document = demo("--debates", "4", "--seed", seed)
         documents.append({name: value for name, value in document.items() if name != "schema"})
     assert documents[0] == documents[1]
     assert documents[0] != documents[2]
 
 
+@pytest.mark.usefixtures("at_head")
 def test_what_a_person_sees(demo, capsys):
     """Into a pipe: a leaderboard, a consensus, a dissent and the status, without a progress bar or a colour."""
     demo("--debates", "12")
@@ -174,10 +200,12 @@ def test_no_debates_at_all(tmp_path, monkeypatch, capsys):
 def test_two_at_once(tmp_path):
     """Two terminals in one folder: both migrate, both count debates, and neither may take the other's number."""
     command = [sys.executable, "-m", "aragora_db", "demo", "--debates", "6", "--json"]
-    both = [
-        subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for _ in range(2)
-    ]
-    ended = [each.communicate(timeout=120) for each in both]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with ExitStack() as started:
+        both = []
+        for _ in range(2):
+            both.append(subprocess.Popen(command, cwd=tmp_path, env=support.clean_environment(), **pipes))
+            started.callback(support.end_process, both[-1])
+        ended = [support.output_of(each) for each in both]
     assert [each.returncode for each in both] == [0, 0], ended
     assert max(json.loads(out)["debates"] for out, _ in ended) == 12

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import sqlite3
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 import pytest
 import sqlalchemy as sa
+import support
 
 from aragora_db import Database, Settings
 from aragora_db.models import EloHistory, EloRating
@@ -273,17 +273,22 @@ def test_no_password_of_a_server_that_refuses(more, postgres_server, aragora_db,
 def test_the_script_of_the_guide(nomic, fresh_databases, tmp_path):
     """The guide's command, as it is printed there: from a shell, with this machine's time zone."""
     url = fresh_databases.url("postgresql")
-    shell = {"cwd": tmp_path, "env": {**os.environ, "TZ": "Asia/Tokyo"}, "capture_output": True, "text": True}
-
-    def run(*arguments):
-        return subprocess.run([sys.executable, SCRIPT, *arguments], **shell, check=False)
-
-    looked = run("--dry-run")
-    assert (looked.returncode, looked.stderr) == (DONE, "")
-    assert all(said in looked.stdout for said in ("validation only", "local times of Asia/Tokyo"))
-    done = run("--database", "agent_elo", "--source-dir", str(nomic), "--target-url", url, "--json")
+    done = subprocess.run(
+        [
+            sys.executable,
+            SCRIPT,
+            *("--database", "agent_elo", "--source-dir", str(nomic), "--target-url", url, "--json"),
+        ],
+        cwd=tmp_path,
+        env=support.clean_environment(TZ="Asia/Tokyo"),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=support.HANG_SECONDS,
+    )
     assert (done.returncode, done.stderr) == (DONE, "")
-    assert json.loads(done.stdout)["totals"]["carried"] == 2
+    document = json.loads(done.stdout)
+    assert (document["totals"]["carried"], document["timezone"]) == (2, "Asia/Tokyo")
     assert _agents(url) == ["a", "b"]
 
 
