@@ -215,7 +215,7 @@ except ImportError:
     @pytest.fixture
     def async_database() -> None:
         """Fail: async fixtures need pytest-asyncio."""
-        pytest.fail("async_database needs pytest-asyncio: pip install 'aragora_db[testing]'", pytrace=False)
+        pytest.fail("async_database needs pytest-asyncio: pip install pytest-asyncio", pytrace=False)
 else:
     async_database = pytest_asyncio.fixture(_async_database, name="async_database")
 

