@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from typing import Any
@@ -13,11 +12,11 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 from sqlalchemy import text
+from support import HANG_SECONDS
 
 from aragora_db.config import Settings
+from aragora_db.engine import watchdog
 from aragora_db.testing.engines import EngineCase, EngineDatabase
-
-HANG_SECONDS = 60.0
 
 
 class Proxy:
@@ -72,6 +71,7 @@ class Proxy:
             thread.join(HANG_SECONDS)
         for each in self._sockets:
             each.close()
+        assert not any(thread.is_alive() for thread in self._threads), "a thread of the proxy hangs"
 
     def _accept(self) -> None:
         while True:
@@ -79,7 +79,8 @@ class Proxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            server = socket.create_connection(self._upstream)
+            server = socket.create_connection(self._upstream, HANG_SECONDS)
+            server.settimeout(None)  # `_backward` waits for as long as the connection is open
             self._sockets += [client, server]
             pair = _Pair(client, server)
             for pump in (self._forward, self._backward):
@@ -89,7 +90,7 @@ class Proxy:
 
     def _forward(self, pair: _Pair) -> None:
         for data in pair.chunks(pair.client):
-            self._flowing.wait()
+            self._flowing.wait(HANG_SECONDS)
             self.sent.append(data)
             # Whole, as psycopg sends it: a simple query whose text is COMMIT.
             if b"COMMIT\x00" in data:
@@ -105,7 +106,7 @@ class Proxy:
 
     def _backward(self, pair: _Pair) -> None:
         for data in pair.chunks(pair.server):
-            self._flowing.wait()
+            self._flowing.wait(HANG_SECONDS)
             if pair.silent:
                 if pair.hang_up_on_answer:
                     break
@@ -155,11 +156,17 @@ def proxy_to() -> Iterator[Callable[[str], Proxy]]:
 
 @pytest.fixture
 def open_database() -> Iterator[Callable[..., EngineDatabase]]:
-    """Opens a database through an engine with settings of the test's own: ``open_database(case, url, pool_size=1)``."""
+    """Opens a database through an engine with settings of the test's own: ``open_database(case, url, pool_size=1)``.
+
+    ``fractions`` are timeouts below a second. The settings do not accept them; a test should not wait longer.
+    """
     with ExitStack() as stack:
 
-        def make(case: EngineCase, url: str, **settings: Any) -> EngineDatabase:
-            database = EngineDatabase(Settings.explicit(database_url=url, **settings), case)
+        def make(
+            case: EngineCase, url: str, *, fractions: dict[str, float] | None = None, **settings: Any
+        ) -> EngineDatabase:
+            known = Settings.explicit(database_url=url, **settings)
+            database = EngineDatabase(known.model_copy(update=fractions) if fractions else known, case)
             stack.callback(database.end)
             return database
 
@@ -180,16 +187,9 @@ def observe() -> Iterator[Callable[..., psycopg.Connection[Any]]]:
 
 
 @pytest.fixture
-def eventually() -> Callable[[Callable[[], object], str], None]:
-    """Poll until a condition holds, with a bound that only a hang reaches."""
-
-    def wait(condition: Callable[[], object], what: str) -> None:
-        deadline = time.monotonic() + HANG_SECONDS
-        while not condition():
-            assert time.monotonic() < deadline, f"gave up waiting until {what}"
-            time.sleep(0.02)
-
-    return wait
+def no_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the client's timer wait for its limit only, not for a second more."""
+    monkeypatch.setattr(watchdog, "GRACE", 0.0)
 
 
 @pytest.fixture

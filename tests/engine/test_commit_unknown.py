@@ -13,10 +13,10 @@ OUTCOMES = {"cut": False, "lose": True}
 
 
 @pytest.fixture
-def behind_proxy(server_case, fresh_databases, open_database, proxy_to):
+def behind_proxy(server_case, fresh_databases, open_database, proxy_to, no_grace):  # noqa: ARG001 -- set before the engine is made
     """A database behind a proxy, through each driver, with one connection open and idle."""
     proxy = proxy_to(fresh_databases.url("postgresql"))
-    database = open_database(server_case, proxy.url, command_timeout=1, statement_timeout=1)
+    database = open_database(server_case, proxy.url, fractions={"command_timeout": 0.5, "statement_timeout": 0.4})
     database.run(lambda session: session.scalar(text("SELECT 1")))
     proxy.commits = 0
     return database, proxy

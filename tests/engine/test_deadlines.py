@@ -8,6 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 from sqlalchemy import text
+from support import HANG_SECONDS
 
 from aragora_db.config import Settings
 from aragora_db.engine import create_engine, watchdog
@@ -16,13 +17,13 @@ from aragora_db.errors import CommandTimeout, DatabaseUnavailable
 
 
 @pytest.fixture
-def make(fresh_databases):
-    """Makes sync engines: ``make()``, or ``make(url, command_timeout=1)``."""
+def make(fresh_databases, no_grace):  # noqa: ARG001 -- it is set before an engine is made
+    """Makes sync engines: ``make()``, or ``make(url, statement_timeout=0, command_timeout=0.5)``."""
     with ExitStack() as stack:
 
-        def make(url=None, **settings):
+        def make(url=None, **fractions):
             url = url or fresh_databases.url("postgresql")
-            engine = create_engine(Settings.explicit(database_url=url, **settings))
+            engine = create_engine(Settings.explicit(database_url=url).model_copy(update=fractions))
             stack.callback(engine.dispose)
             return engine
 
@@ -41,7 +42,7 @@ def test_a_forgotten_connection_collected_by_the_timer(make):
         del connection, cycle
         collected = threading.Event()
         watchdog.watch(0.0, lambda: (gc.collect(), collected.set()))
-        assert collected.wait(60)
+        assert collected.wait(HANG_SECONDS)
     finally:
         gc.enable()
     assert engine.pool.checkedout() == 0
@@ -52,7 +53,7 @@ def test_a_forgotten_connection_collected_by_the_timer(make):
 def test_a_detached_connection_is_watched(make, fresh_databases, proxy_to):
     """It has left the pool, and its server may hang all the same."""
     proxy = proxy_to(fresh_databases.url("postgresql"))
-    with make(proxy.url, statement_timeout=1, command_timeout=1).connect() as connection:
+    with make(proxy.url, statement_timeout=0, command_timeout=0.5).connect() as connection:
         connection.detach()
         connection.execute(text("SELECT 1"))
         proxy.freeze()
@@ -64,7 +65,7 @@ def test_a_detached_connection_is_watched(make, fresh_databases, proxy_to):
 def test_the_isolation_level_is_asked_in_time(make, fresh_databases, proxy_to):
     """An engine asks for it on its first connection, while other threads wait to connect."""
     proxy = proxy_to(fresh_databases.url("postgresql"))
-    with make(proxy.url, command_timeout=1).connect() as connection:
+    with make(proxy.url, statement_timeout=0, command_timeout=0.5).connect() as connection:
         proxy.freeze()
         with pytest.raises(DatabaseUnavailable):
             connection.get_isolation_level()

@@ -13,7 +13,9 @@ import traceback
 from contextlib import ExitStack
 
 import pytest
+from concurrent_work import Job
 from sqlalchemy import text
+from support import HANG_SECONDS
 
 from aragora_db import process
 from aragora_db.database import Database
@@ -23,8 +25,6 @@ from aragora_db.models import EloRating
 from aragora_db.process import get_database
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks on Windows")
-
-HANG_SECONDS = 60.0
 
 PID = text("SELECT pg_backend_pid()")
 
@@ -140,18 +140,19 @@ def test_a_childs_commits_outlive_the_parents_connections(opened):
     def child():
         database.transact(_add("before"))
         os.write(done[1], b"x")
+        assert select.select([closed[0]], [], [], HANG_SECONDS)[0]
         os.read(closed[0], 1)
         database.transact(_add("after"))
 
     def close_meanwhile():
+        assert select.select([done[0]], [], [], HANG_SECONDS)[0]
         os.read(done[0], 1)
         database.close()
         os.write(closed[1], b"x")
 
-    thread = threading.Thread(target=close_meanwhile)
-    thread.start()
+    job = Job(close_meanwhile)
     _in_child(child)
-    thread.join(60)
+    job.result()
     with sqlite3.connect(database.dsn.path) as plain:
         names = [name for (name,) in plain.execute("SELECT agent_name FROM elo_ratings ORDER BY 1")]
     plain.close()
@@ -172,18 +173,19 @@ def held():
             for context in contexts:
                 context.__enter__()
             ready.set()
-            over.wait(60)
+            over.wait(HANG_SECONDS)
             for context in contexts:
                 context.__exit__(None, None, None)
 
-        threads.append(threading.Thread(target=run))
+        threads.append(threading.Thread(target=run, daemon=True))
         threads[-1].start()
-        assert ready.wait(60)
+        assert ready.wait(HANG_SECONDS)
 
     yield hold
     over.set()
     for thread in threads:
-        thread.join(60)
+        thread.join(HANG_SECONDS)
+    assert not any(thread.is_alive() for thread in threads)
 
 
 def test_fork_while_another_thread_holds_a_connection(warm, held):
@@ -231,7 +233,7 @@ def test_the_watchdog_works_in_the_child(opened):
 
     def child():
         watchdog.watch(0.0, rang.set)
-        return rang.wait(60)
+        return rang.wait(HANG_SECONDS)
 
     assert _in_child(child)
     database.close()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import subprocess
 import sys
-import threading
 import warnings
 
 import pytest
+from concurrent_work import Job, together
 from sqlalchemy import text
+from support import HANG_SECONDS, clean_environment
 
 from aragora_db.database import Database
 from aragora_db.errors import UsageError
@@ -21,6 +21,8 @@ from aragora_db.testing.engines import ENGINES
 
 def pytest_generate_tests(metafunc):
     """Once for each async driver."""
+    if "async_case" not in metafunc.fixturenames:
+        return
     metafunc.parametrize("async_case", [case for case in ENGINES if case.is_async], ids=str)
 
 
@@ -64,26 +66,13 @@ def test_several_loops_in_a_row(opened):
 def test_loops_side_by_side(opened):
     """Threads with an event loop each, as in a server with workers."""
     opened.ensure_ready()
-    failures = []
 
     async def main():
         for _ in range(5):
             await opened.transact_async(lambda session: session.execute(text("SELECT 1")))
         await opened._primary._loops.dispose_current()
 
-    def run():
-        try:
-            asyncio.run(main())
-        except BaseException as error:
-            failures.append(error)
-            raise
-
-    threads = [threading.Thread(target=run) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert not failures
+    together(*[lambda: asyncio.run(main())] * 4)
     opened.close()
 
 
@@ -141,9 +130,7 @@ def test_close_from_a_thread_without_a_loop(opened):
     async def main():
         await opened.transact_async(_count)
 
-    thread = threading.Thread(target=lambda: asyncio.run(main()))
-    thread.start()
-    thread.join(60)
+    Job(lambda: asyncio.run(main())).result()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         opened.close()
@@ -156,41 +143,38 @@ import asyncio, sys
 from aragora_db import Database
 from aragora_db.models import EloRating
 
-db = Database(sys.argv[1])
+databases = [Database(url) for url in sys.argv[1:]]
 
 async def main():
-    async with db.async_session() as session:
-        session.add(EloRating(agent_name="claude"))
-    {goodbye}
+    for db in databases:
+        async with db.async_session() as session:
+            session.add(EloRating(agent_name="claude"))
+    for db in databases:
+        {goodbye}
 
 asyncio.run(main())
-{end}
+for db in databases:
+    {end}
 print("done")
 """
 
 
 @pytest.mark.parametrize(
     ("goodbye", "end"),
-    [("await db.aclose()", ""), ("", "db.close()"), ("", "")],
+    [("await db.aclose()", "pass"), ("pass", "db.close()"), ("pass", "pass")],
     ids=["aclose", "close", "neither"],
 )
-def test_a_script_ends(async_case, fresh_databases, goodbye, end):
+def test_a_script_ends(fresh_databases, goodbye, end):
     """A driver's thread that nobody stops keeps a script from ending; a warning at its end frightens people."""
+    urls = [fresh_databases.url(dialect) for dialect in ("sqlite", "postgresql")]
     ran = subprocess.run(
-        [
-            sys.executable,
-            "-W",
-            "error",
-            "-c",
-            SCRIPT.format(goodbye=goodbye, end=end),
-            fresh_databases.url(async_case.dialect),
-        ],
-        env={name: value for name, value in os.environ.items() if not name.startswith("ARAGORA_DB")},
+        [sys.executable, "-W", "error", "-c", SCRIPT.format(goodbye=goodbye, end=end), *urls],
+        env=clean_environment(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG_SECONDS,
         check=False,
     )
     assert (ran.returncode, ran.stdout) == (0, "done\n"), ran.stderr
-    if goodbye or end:
+    if goodbye != end:
         assert ran.stderr == ""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from concurrent_work import Job, together
 from sqlalchemy import text
 
 from aragora_db.database import Database
 from aragora_db.models import EloRating
 
-UNITS = 25
+UNITS = 10
 
 
 @pytest.fixture
@@ -35,21 +35,21 @@ def _wins(session):
 
 def test_threads_share_it(memory):
     """SQLAlchemy's own default gives each thread a database of its own, and most of the data is gone."""
-    with ThreadPoolExecutor(8) as executor:
-        list(executor.map(lambda _: [memory.transact(_add) for _ in range(UNITS)], range(8)))
-    assert memory.transact(_wins) == 8 * UNITS
+    memory.ensure_ready()
+    together(*[lambda: [memory.transact(_add) for _ in range(UNITS)]] * 4)
+    assert memory.transact(_wins) == 4 * UNITS
 
 
 def test_tasks_share_it(memory):
     """With one connection for all tasks they would begin transactions inside of each other's."""
 
     async def main():
-        await asyncio.gather(*(memory.transact_async(_add) for _ in range(20 * 5)))
+        await asyncio.gather(*(memory.transact_async(_add) for _ in range(30)))
         wins = await memory.transact_async(_wins)
         await memory.aclose()
         return wins
 
-    assert asyncio.run(main()) == 100
+    assert asyncio.run(main()) == 30
 
 
 def test_sync_and_async_see_the_same(memory):
@@ -67,15 +67,14 @@ def test_sync_and_async_see_the_same(memory):
 def test_threads_and_tasks_at_once(memory):
     """Two pools, one database: whoever comes second waits for its turn."""
     memory.ensure_ready()
-    with ThreadPoolExecutor(2) as executor:
-        work = executor.submit(lambda: [memory.transact(_add) for _ in range(50)])
-        asyncio.run(_without_close(memory))
-        work.result()
-    assert memory.transact(_wins) == 100
+    work = Job(lambda: [memory.transact(_add) for _ in range(20)])
+    asyncio.run(_without_close(memory))
+    work.result()
+    assert memory.transact(_wins) == 40
 
 
 async def _without_close(memory):
-    await asyncio.gather(*(memory.transact_async(_add) for _ in range(50)))
+    await asyncio.gather(*(memory.transact_async(_add) for _ in range(20)))
 
 
 def test_two_of_them_are_two(memory):

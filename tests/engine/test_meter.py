@@ -8,6 +8,7 @@ import os
 import threading
 
 import pytest
+from concurrent_work import Job, forked
 
 from aragora_db.config import Settings
 from aragora_db.database import Database
@@ -39,15 +40,14 @@ def test_checkouts_waits_and_holds_are_counted(narrow: Database) -> None:
             holding.set()
             free.wait(30)
 
-    thread = threading.Thread(target=hold)
-    thread.start()
+    job = Job(hold)
     assert holding.wait(30)
     during = narrow.pool_metrics()
     assert (during.in_use, during.idle, during.size, during.hold.count) == (1, 0, 1, 0)
     threading.Timer(0.2, free.set).start()
     with narrow.engine.connect():
         pass
-    thread.join()
+    job.result()
     after = narrow.pool_metrics()
     assert (after.in_use, after.idle, after.checkouts, after.timeouts) == (0, 1, 2, 0)
     assert after.hold.count == 2
@@ -147,9 +147,10 @@ def test_a_forked_child_counts_from_zero(narrow: Database) -> None:
     """Each worker of a pre-forking server would report its parent's connections once more."""
     with narrow.engine.connect():
         pass
-    child = os.fork()
-    if child == 0:
+
+    def counts_nothing() -> bool:
         metrics = narrow.pool_metrics()
-        os._exit(metrics.checkouts + metrics.hold.count)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        return metrics.checkouts + metrics.hold.count == 0
+
+    assert forked(counts_nothing)
     assert narrow.pool_metrics().checkouts == 1

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 import pytest
+from concurrent_work import together
 from sqlalchemy import text
 
 from aragora_db.database import Database
@@ -74,14 +74,13 @@ def test_the_same_query_on_several_server_connections(pooled):
         return session.scalar(text("SELECT pg_backend_pid() WHERE 1 = :one"), {"one": 1})
 
     async def many():
-        return await asyncio.gather(*(pooled.transact_async(work) for _ in range(40)))
+        return await asyncio.gather(*(pooled.transact_async(work) for _ in range(8)))
 
     def in_threads():
-        with ThreadPoolExecutor(8) as executor:
-            return list(executor.map(lambda _: pooled.transact(work), range(40)))
+        return together(*[lambda: pooled.transact(work)] * 8)
 
     pids = pooled._runner.run(many()) if pooled.case.is_async else in_threads()
-    assert len(pids) == 40
+    assert len(pids) == 8
     assert len(set(pids)) > 1
 
 
@@ -121,7 +120,7 @@ def test_a_failed_unit_of_work_rolls_back(pooled):
 
 def test_the_server_cancels_a_slow_statement(server_case, pooled_url, open_database):
     """The timeout is not only shown but kept."""
-    database = open_database(server_case, pooled_url, pooler="transaction", statement_timeout=1, command_timeout=1)
+    database = open_database(server_case, pooled_url, fractions={"statement_timeout": 0.2}, pooler="transaction")
     with pytest.raises(StatementTimeout):
         database.run(lambda session: session.execute(text("SELECT pg_sleep(60)")))
 

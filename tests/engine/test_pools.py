@@ -148,10 +148,9 @@ def test_exhaustion_says_what_to_raise_async(dialect, fresh_databases):
 
 
 def test_exhaustion_is_not_retried(open_database, engine_case, fresh_databases):
-    """The next wait would be as long, and eight of them would look like a hang."""
-    database = open_database(
-        engine_case, fresh_databases.url(engine_case.dialect), pool_size=1, pool_max_overflow=0, pool_timeout=1
-    )
+    """Waits for a connection once: the next wait would be as long, and eight of them would look like a hang."""
+    url = fresh_databases.url(engine_case.dialect)
+    database = open_database(engine_case, url, fractions={"pool_timeout": 0.05}, pool_size=1, pool_max_overflow=0)
     runs = []
 
     def work(session):
@@ -169,5 +168,6 @@ def test_exhaustion_is_not_retried(open_database, engine_case, fresh_databases):
     with pytest.raises(PoolExhausted, match="pool_size 1, max_overflow 0"):
         run()
     assert runs == []
+    assert database.pool_metrics().timeouts == 1
     database.run(work)
     assert runs == [1]

@@ -127,7 +127,7 @@ def free_port_of_nobody():
 
 def test_the_server_cancels_a_slow_statement(server_case, url, open_database):
     """The client's own timer is slower on purpose: a cancelled statement leaves the connection usable."""
-    database = open_database(server_case, url, statement_timeout=1, command_timeout=1)
+    database = open_database(server_case, url, fractions={"statement_timeout": 0.2}, command_timeout=60)
     pids = []
 
     def work(session):

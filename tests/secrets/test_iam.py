@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
-import signal
 import time
 from urllib.parse import parse_qs, urlsplit
 
 import psycopg
 import pytest
 import trustme
+from concurrent_work import forked
+from postgres_tls import postgres_speaks_tls
 from psycopg import sql
 
 from aragora_db.config import Settings, parse_dsn
@@ -127,13 +127,16 @@ def tls_server():
     """A PostgreSQL with TLS: its superuser's URL, and the authority that signed its certificate."""
     binaries = find_postgres()
     if binaries is None:
-        missing("no PostgreSQL here")
+        missing("no PostgreSQL here: Install the package postgresql")
+    if not postgres_speaks_tls(binaries.bindir):
+        missing("no PostgreSQL with TLS here: the one found was built without OpenSSL. Install the package postgresql")
     account = server_account()
     workspace = make_workspace(account)
     authority = trustme.CA()
     certificate = authority.issue_cert("127.0.0.1")
-    server, address = start_postgresql(binaries, workspace, account)
+    server = None
     try:
+        server, address = start_postgresql(binaries, workspace, account)
         data = workspace / "postgresql" / "data"
         certificate.cert_chain_pems[0].write_to_path(data / "server.crt")
         certificate.private_key_pem.write_to_path(data / "server.key")
@@ -146,7 +149,8 @@ def tls_server():
             admin.execute("SELECT pg_reload_conf()")
         yield address.admin_url, workspace / "ca.pem"
     finally:
-        server.stop()
+        if server is not None:
+            server.stop()
         remove_workspace(workspace)
 
 
@@ -246,16 +250,12 @@ def test_after_a_fork(iam):
     """A worker signs tokens of its own, over sockets of its own."""
     target, accept, tokens = iam
     accept()
-    child = os.fork()
-    if child == 0:
-        ok = False
-        try:
-            signal.alarm(30)
-            engine = create_engine(target)
-            ok = _logged_in(engine)[0] == target.dsn.parameters["user"] and tokens._clients._clients == {}
-        finally:
-            os._exit(0 if ok else 1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+    def logs_in() -> bool:
+        engine = create_engine(target)
+        return _logged_in(engine)[0] == target.dsn.parameters["user"] and tokens._clients._clients == {}
+
+    assert forked(logs_in)
 
 
 def test_health_never_raises():
