@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 WORKERS ?= auto
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test test-fast lint format bench bench-import docs lock clean
+.PHONY: help setup demo test test-fast test-faults lint format bench bench-import docs lock clean
 .DEFAULT_GOAL := help
 
 help: ## what each target does
@@ -23,11 +23,17 @@ demo: setup ## migrate .nomic/aragora.db, then play a tournament in .nomic/demo.
 	env -i PATH="$$PATH" HOME="$$HOME" $(BIN)/alembic upgrade head # no DATABASE_URL: the demo never meets real data
 	$(BIN)/aragora-db demo
 
-test: setup ## every test, on SQLite and on a PostgreSQL and a Redis of its own
-	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+# worksteal: each worker begins with a half of the folders, so that few module-wide servers are started twice
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-test-fast: setup ## the tests that take no more than a few seconds each
-	$(BIN)/python -m pytest -n $(WORKERS) -m 'not slow' $(ARGS)
+test: setup ## every test, on SQLite and on a PostgreSQL and a Redis of its own
+	$(PYTEST) --durations=20 $(ARGS)
+
+test-fast: setup ## the tests that take no more than a few seconds each, on the two sync drivers
+	$(PYTEST) -m 'not slow and not faults' --engine pysqlite --engine psycopg $(ARGS)
+
+test-faults: setup ## the long forms: many examples, many processes; about an hour
+	$(PYTEST) -m faults --durations=20 $(ARGS)
 
 lint: setup ## ruff, mypy, pyright, the floors of the house, and every file of deploy/ by its own validator
 	$(BIN)/ruff check .

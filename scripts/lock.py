@@ -6,7 +6,7 @@ import sys
 COMMAND = [
     *(sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml"),
     *("--all-extras", "--group", "dev", "--universal", "--python-version", "3.11", "--quiet"),
-    *("--no-emit-index-url", "--no-emit-find-links"),
+    *("--no-emit-index-url", "--no-emit-find-links", "--generate-hashes"),
     *("--custom-compile-command", "make lock", "--output-file", "requirements.lock"),
 ]
 
