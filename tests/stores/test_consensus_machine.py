@@ -100,31 +100,35 @@ class ConsensusMachine(RuleBasedStateMachine):
 
     @invariant()
     def agrees(self):
-        """History, dissents, chains and similar topics."""
+        """History, dissents, chains and similar topics, in one unit of work."""
+        self.run(self.compare)
+
+    def compare(self, store):
+        """Compare everything."""
         newest = sorted(self.times, key=lambda id_: (-self.times[id_].timestamp(), id_))
-        assert [each.id for each in self.run(lambda store: store.history()).items] == newest
+        assert [each.id for each in store.history().items] == newest
         for id_ in self.topics:
-            self.compare(id_)
+            self.compare_one(store, id_)
         asked = set(topic_words("cache the ratings"))
         scores = {
             id_: len(asked & set(topic_words(each))) / len(asked | set(topic_words(each)))
             for id_, each in self.topics.items()
         }
-        similar = self.run(lambda store: store.similar("cache the ratings"))
+        similar = store.similar("cache the ratings")
         assert {each.consensus.id: each.score for each in similar} == pytest.approx(
             {id_: score for id_, score in scores.items() if score > 0.1}
         )
 
-    def compare(self, id_):
-        """One consensus."""
-        dissents = self.run(lambda store: store.dissents(id_)).items
+    def compare_one(self, store, id_):
+        """Compare one consensus."""
+        dissents = store.dissents(id_).items
         assert {each.id for each in dissents} == self.dissents.get(id_, set())
         later = []
         last = id_
         while last in self.after:
             last = self.after[last]
             later.append(last)
-        chain = [link.id for link in self.run(lambda store: store.chain(id_))]
+        chain = [link.id for link in store.chain(id_)]
         assert chain == [*reversed(self.older(id_)), id_, *later]
 
 

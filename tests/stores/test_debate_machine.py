@@ -102,18 +102,17 @@ class DebateMachine(RuleBasedStateMachine):
     @invariant()
     def agrees(self):
         """Lists, searches and figures, for everybody and for one tenant; no address twice."""
-        for tenant in (None, "acme"):
-            self.compare(tenant)
+        self.run(lambda store: [self.compare(store, tenant) for tenant in (None, "acme")])
         assert max(Counter(each["slug"] for each in self.debates.values()).values(), default=1) == 1
 
-    def compare(self, tenant):
-        """What one tenant sees."""
+    def compare(self, store, tenant):
+        """Compare what one tenant sees."""
         mine = {id_: each for id_, each in self.debates.items() if tenant in {None, each["tenant"]}}
         newest = sorted(mine, key=lambda id_: (mine[id_]["at"], id_), reverse=True)
-        listed = self.run(lambda store: store.list(org_id=tenant))
+        listed = store.list(org_id=tenant)
         assert [each.id for each in listed.items] == newest
         words = ("CACHE", "ratings", "migrat*")
-        found = self.run(lambda store: [store.search(word, org_id=tenant).items for word in words])
+        found = [store.search(word, org_id=tenant).items for word in words]
         for word, debates in zip(words, found, strict=True):
             stem = word.casefold().rstrip("*")
             matching = [
@@ -121,9 +120,9 @@ class DebateMachine(RuleBasedStateMachine):
             ]
             assert [each.id for each in debates] == matching
         for public in (True, False):
-            listed = self.run(lambda store, public=public: store.list(org_id=tenant, is_public=public))
+            listed = store.list(org_id=tenant, is_public=public)
             assert [each.id for each in listed.items] == [id_ for id_ in newest if mine[id_]["public"] is public]
-        assert self.run(lambda store: store.stats(org_id=tenant)) == (
+        assert store.stats(org_id=tenant) == (
             len(mine),
             sum(each["public"] is True for each in mine.values()),
             sum(each["agreed"] is True for each in mine.values()),

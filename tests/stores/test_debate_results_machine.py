@@ -93,16 +93,18 @@ class ResultsMachine(RuleBasedStateMachine):
     @invariant()
     def agrees(self):
         """Given and received, newest first; nothing of a refused result is there."""
+        self.run(self.compare)
+
+    def compare(self, store):
+        """Compare everything in one unit of work."""
         for agent in AGENTS:
-            given, received = self.run(
-                lambda store, agent=agent: (store.critiques_by(agent).items, store.critiques_of(agent).items)
-            )
+            given, received = store.critiques_by(agent).items, store.critiques_of(agent).items
             assert [self.seen(each) for each in given] == self.expected(lambda new, agent=agent: new.agent == agent)
             assert [self.seen(each) for each in received] == self.expected(
                 lambda new, agent=agent: new.target_agent == agent
             )
         for number in range(4):
-            stored = self.run(lambda store, number=number: store.result(f"debate-{number}"))
+            stored = store.result(f"debate-{number}")
             assert (stored is not None) == (f"debate-{number}" in self.results)
 
     def expected(self, which):

@@ -158,11 +158,11 @@ class GenesisMachine(RuleBasedStateMachine):
             return genomes, populations, active and active.population.population_id, report.events, report.intact
 
         expected = (self.genomes, self.populations, self.active, len(self.events), True)
-        assert self.run(read) == expected
-        ranked = sorted(self.genomes, key=lambda id_: (-self.genomes[id_]["fitness"], id_))
-        assert [genome.genome_id for genome in self.run(lambda s: s.fittest()).items] == ranked
+        found = self.run(read)
+        assert found == expected
+        assert list(found[0]) == sorted(self.genomes, key=lambda id_: (-self.genomes[id_]["fitness"], id_))
 
 
 def test_genesis_machine(play: Callable[..., None]):
     """Any sequence of verbs: a difference is a genome, a population or an event that a program would get wrong."""
-    play(GenesisMachine, examples=20, steps=30)
+    play(GenesisMachine, examples=8, steps=25)
