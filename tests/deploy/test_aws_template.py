@@ -114,18 +114,18 @@ def test_what_holds_data_outlives_the_stack(template):
         assert resource["UpdateReplacePolicy"] == resource["DeletionPolicy"], name
 
 
-def test_the_parameter_group_is_postgresql_conf(template, deploy, checker):
+def test_the_parameter_group_is_postgresql_conf(template, deploy, effective):
     """RDS takes bare numbers in units of its own; a slip by 8192 is a server that does not start."""
-    effective = checker.postgresql.effective(deploy / "postgres/postgresql.conf")
+    settings = effective(deploy / "postgres/postgresql.conf")
     parameters = dict(template["Resources"]["DatabaseParameters"]["Properties"]["Parameters"])
     assert parameters.pop("rds.force_ssl") == "1"
     # RDS knows these not, or not as freely.
     for name in ("log_line_prefix", "log_timezone"):
-        effective.pop(name)
+        settings.pop(name)
     page, memory = 8192, 16 * 1024**3
     for name in ("shared_buffers", "effective_cache_size"):
         divisor = int(parameters.pop(name).removeprefix("{DBInstanceClassMemory/").removesuffix("}"))
-        assert memory // divisor == pytest.approx(int(effective.pop(name)), rel=1e-3), name
+        assert memory // divisor == pytest.approx(int(settings.pop(name)), rel=1e-3), name
         assert memory // divisor * page < memory
     switches = {"on": "1", "off": "0"}
-    assert parameters == {name: switches.get(value, value) for name, value in effective.items()}
+    assert parameters == {name: switches.get(value, value) for name, value in settings.items()}

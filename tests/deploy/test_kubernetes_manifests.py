@@ -81,14 +81,14 @@ def test_probes_ask_the_right_questions(pods):
     assert probes == {"startupProbe": "/healthz", "livenessProbe": "/healthz", "readinessProbe": "/readyz"}
 
 
-def test_the_pools_fit_during_a_rolling_update(manifests, deploy, checker):
+def test_the_pools_fit_during_a_rolling_update(manifests, deploy, effective):
     """The one pod more of an update is the one whose connections are refused, in the middle of a deployment."""
     spec = manifests["Deployment", "aragora"]["spec"]
     settings = manifests["ConfigMap", "aragora-config"]["data"]
     rolling = spec["strategy"]["rollingUpdate"]
     assert rolling["maxUnavailable"] == 0
     assert int(settings["ARAGORA_INSTANCES"]) == spec["replicas"] + rolling["maxSurge"]
-    server = checker.postgresql.effective(deploy / "k8s/postgres/configmap.yaml")
+    server = effective(deploy / "k8s/postgres/configmap.yaml")
     for pools in (1, 2):  # also with threads and an event loop in each pod
         budget = connection_budget(
             instances=int(settings["ARAGORA_INSTANCES"]),
@@ -101,10 +101,10 @@ def test_the_pools_fit_during_a_rolling_update(manifests, deploy, checker):
         assert budget.fits, budget.advice
 
 
-def test_the_server_inside_is_set_as_the_one_outside(deploy, checker):
+def test_the_server_inside_is_set_as_the_one_outside(deploy, effective):
     """Two copies of the same settings drift apart unless something holds them together."""
-    inside = checker.postgresql.effective(deploy / "k8s/postgres/configmap.yaml")
-    outside = checker.postgresql.effective(deploy / "postgres/postgresql.conf")
+    inside = effective(deploy / "k8s/postgres/configmap.yaml")
+    outside = effective(deploy / "postgres/postgresql.conf")
     smaller = {"shared_buffers", "effective_cache_size", "work_mem", "maintenance_work_mem", "max_wal_size"}
     assert inside.pop("listen_addresses") == "*"
     assert {name for name in inside.keys() | outside.keys() if inside.get(name) != outside.get(name)} == smaller

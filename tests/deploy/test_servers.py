@@ -8,9 +8,11 @@ from pathlib import Path
 import psycopg
 import pytest
 import trustme
+from postgres_tls import postgres_speaks_tls
 
 from aragora_db import Database, Settings
 from aragora_db.config.budget import PoolerSizes, connection_budget
+from aragora_db.errors import AragoraDBError
 from aragora_db.models import EloRating
 from aragora_db.stores import EloStore
 from aragora_db.testing.binaries import find_postgres
@@ -18,55 +20,76 @@ from aragora_db.testing.plugin import missing
 from aragora_db.testing.process import ServerProcess, free_port, launch, log_path, run, server_account
 from aragora_db.testing.workspace import give, make_workspace, readable_postgres, remove_workspace, server_folder
 
+NO_SERVER = (
+    "no PostgreSQL with TLS and pg_stat_statements here, which deploy/'s files ask for. "
+    "Install the package postgresql, with its contrib package"
+)
 
-@pytest.fixture
-def server(request, deploy, checker):
-    """Port and authority of a new PostgreSQL with one of our files instead of its own, with TLS and little memory."""
-    binaries = find_postgres()
-    if binaries is None or binaries.package is not None:
-        missing("no PostgreSQL of its own on this machine; the package's has neither TLS nor pg_stat_statements")
-    file = deploy / request.param
-    document = checker.kubernetes.documents(file)[0] if file.suffix == ".yaml" else None
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A data folder for servers with our files: (its server folder, the programs)."""
     account = server_account()
+    binaries = find_postgres()
+    if binaries is None:
+        missing("no PostgreSQL here. Install the package postgresql")
     workspace = make_workspace(account)
     try:
         binaries = readable_postgres(binaries, workspace, account)
+        if not postgres_speaks_tls(binaries.bindir):
+            missing(NO_SERVER)
         folder = server_folder(workspace, "postgresql", account)
-        data, config = folder / "data", workspace / "postgresql.conf"
-        port = free_port()
-        text = document["data"]["postgresql.conf"] if document else file.read_text()
-        ours = {
-            "listen_addresses": "127.0.0.1",
-            "port": port,
-            "unix_socket_directories": "",
-            "shared_buffers": "16MB",
-            "ssl": "on",
-            "ssl_key_file": folder / "server.key",
-            "ssl_cert_file": folder / "server.crt",
-        }
-        lines = "".join(f"{name} = '{value}'\n" for name, value in ours.items())
-        config.write_text(f"{text}\n{lines}")  # of two lines the last one counts
-        authority = trustme.CA()
-        certificate = authority.issue_cert("localhost")
-        certificate.private_key_pem.write_to_path(ours["ssl_key_file"])
-        certificate.cert_chain_pems[0].write_to_path(ours["ssl_cert_file"])
-        for name in ("ssl_key_file", "ssl_cert_file"):
-            ours[name].chmod(0o600)
-            give(ours[name], account)
-        authority.cert_pem.write_to_path(workspace / "ca.pem")
-        config.chmod(0o644)
-        initdb = [binaries.bindir / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--no-sync"]
+        initdb = [binaries.bindir / "initdb", "-D", folder / "data", "-U", "postgres", "--auth=trust", "--no-sync"]
         made = run([*initdb, "--encoding=UTF8", "--locale=C"], folder, account)
         assert made.returncode == 0, made.stderr
-        process = launch([binaries.bindir / "postgres", "-D", data, "-c", f"config_file={config}"], folder, account)
-        running = ServerProcess("PostgreSQL", process, log_path(folder), signal.SIGQUIT)
-        try:
-            running.wait_until(lambda: "ready to accept connections" in running.log.read_text())
-            yield port, workspace / "ca.pem"
-        finally:
-            running.stop()
+        yield folder, binaries
     finally:
         remove_workspace(workspace)
+
+
+@pytest.fixture
+def server(request, cluster, deploy, checker, tmp_path):
+    """Port and authority of a PostgreSQL with one of our files instead of its own, with TLS and little memory."""
+    folder, binaries = cluster
+    account = server_account()
+    file = deploy / request.param
+    document = checker.kubernetes.documents(file)[0] if file.suffix == ".yaml" else None
+    text = document["data"]["postgresql.conf"] if document else file.read_text()
+    config, port = folder / "postgresql.conf", free_port()
+    ours = {
+        "listen_addresses": "127.0.0.1",
+        "port": port,
+        "unix_socket_directories": "",
+        "shared_buffers": "16MB",
+        "ssl": "on",
+        "ssl_key_file": folder / "server.key",
+        "ssl_cert_file": folder / "server.crt",
+    }
+    lines = "".join(f"{name} = '{value}'\n" for name, value in ours.items())
+    config.write_text(f"{text}\n{lines}")  # of two lines the last one counts
+    authority = trustme.CA()
+    certificate = authority.issue_cert("localhost")
+    for path in (ours["ssl_key_file"], ours["ssl_cert_file"]):
+        path.unlink(missing_ok=True)
+    certificate.private_key_pem.write_to_path(ours["ssl_key_file"])
+    certificate.cert_chain_pems[0].write_to_path(ours["ssl_cert_file"])
+    for path in (config, ours["ssl_key_file"], ours["ssl_cert_file"]):
+        path.chmod(0o600)
+        give(path, account)
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    log_path(folder).unlink(missing_ok=True)
+    command = [binaries.bindir / "postgres", "-D", folder / "data", "-c", f"config_file={config}"]
+    running = ServerProcess("PostgreSQL", launch(command, folder, account), log_path(folder), signal.SIGQUIT)
+    try:
+        try:
+            running.wait_until(lambda: "ready to accept connections" in running.log.read_text())
+        except AragoraDBError as error:
+            if 'could not access file "pg_stat_statements"' in str(error):
+                missing(NO_SERVER)
+            raise
+        yield port, tmp_path / "ca.pem"
+    finally:
+        running.stop()
 
 
 @pytest.mark.parametrize("server", ["postgres/postgresql.conf", "k8s/postgres/configmap.yaml"], indirect=True)
@@ -76,6 +99,7 @@ def test_postgresql_starts_with_our_file(server, monkeypatch):
     with psycopg.connect(f"host=127.0.0.1 port={port} user=postgres dbname=postgres", autocommit=True) as connection:
         wrong = connection.execute("SELECT name, error FROM pg_file_settings WHERE error IS NOT NULL").fetchall()
         assert wrong == []
+        connection.execute("DROP EXTENSION IF EXISTS pg_stat_statements")
         connection.execute("CREATE EXTENSION pg_stat_statements")
         assert connection.execute("SELECT count(*) > 0 FROM pg_stat_statements").fetchone() == (True,)
         assert connection.execute("SHOW pg_stat_statements.track").fetchone() == ("top",)
@@ -92,7 +116,7 @@ def test_postgresql_starts_with_our_file(server, monkeypatch):
             database.close()
 
 
-def test_the_package_works_behind_our_pooler(checker, deploy, tmp_path, fresh_databases):
+def test_the_package_works_behind_our_pooler(checker, deploy, tmp_path, fresh_databases, lacks):
     """Transaction mode breaks whoever prepares statements or sets things for a session; we say that we do not."""
     target = psycopg.conninfo.conninfo_to_dict(fresh_databases.url("postgresql"))
     user, password, name = target["user"], target["password"], target["dbname"]
@@ -119,17 +143,17 @@ def test_the_package_works_behind_our_pooler(checker, deploy, tmp_path, fresh_da
             finally:
                 database.close()
     except checker.Missing as error:
-        missing(str(error))
+        lacks(error)
 
 
-def test_the_poolers_fit_into_the_server(checker, deploy):
+def test_the_poolers_fit_into_the_server(checker, deploy, lacks):
     """The numbers in the ini's comment, worked out: nine instances with a pooler each, five without."""
     try:
         with checker.pgbouncer.running(deploy / "pgbouncer") as (settings, _changed, _port, _log):
             per_pooler = int(settings["default_pool_size"]) + int(settings["reserve_pool_size"])
             clients = int(settings["max_client_conn"])
     except checker.Missing as error:
-        missing(str(error))
+        lacks(error)
 
     def fits(instances: int, *, pooled: bool) -> bool:
         sizes = PoolerSizes(per_pooler, clients, poolers=instances) if pooled else None

@@ -75,9 +75,9 @@ def test_no_secret_in_what_everybody_may_read(deploy, drop_in):
     assert "-m 0600" in example
 
 
-def test_the_instances_fit_into_the_server(drop_in, deploy, checker):
+def test_the_instances_fit_into_the_server(drop_in, deploy, effective):
     """The guide's 70 for each instance against 1600 on the server; it is 35, and 200."""
-    server = checker.postgresql.effective(deploy / "postgres/postgresql.conf")
+    server = effective(deploy / "postgres/postgresql.conf")
     for pools in (1, 2):
         budget = connection_budget(
             instances=int(drop_in["ARAGORA_INSTANCES"]),
