@@ -1,4 +1,4 @@
-"""Eight processes and one leaderboard: nothing is lost, nothing counted twice, also when processes are killed."""
+"""Many processes and one leaderboard: nothing is lost, nothing counted twice, also when processes are killed."""
 
 from __future__ import annotations
 
@@ -7,17 +7,27 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+import support
+from support import HANG_SECONDS, clean_environment, end_process, eventually, output_of
 
 from aragora_db import Database
 from aragora_db.models import EloHistory, EloMatch, EloMatchParticipant, EloRating
 from aragora_db.stores.elo.matches import Matches, MatchInput
 
 AGENTS = [f"agent-{number:02}" for number in range(12)]
-PROCESSES = 8
 pytestmark = pytest.mark.slow
+
+# Two processes are a race on two cores; eight, and more matches, are the long form.
+LONG = [pytest.mark.faults, pytest.mark.timeout(600)]
+SIZES = pytest.mark.parametrize(
+    ("processes", "count"), [pytest.param(2, 200, id="short"), pytest.param(8, 2_000, id="long", marks=LONG)]
+)
 
 
 def all_matches(count):
@@ -31,10 +41,10 @@ def all_matches(count):
     return made
 
 
-def record_share(url, share, count):
+def record_share(url, share, processes, count):
     """One process: its share of the matches, one transaction each."""
     database = Database(url)
-    for match in all_matches(count)[share::PROCESSES]:
+    for match in all_matches(count)[share::processes]:
         database.transact(
             lambda session, match=match: Matches(session).record_match(
                 match.debate_id, match.participants, match.scores, match.domain
@@ -43,19 +53,43 @@ def record_share(url, share, count):
     database.close()
 
 
-def start(url, count):
-    """All processes: this file, as a program."""
-    environment = {**os.environ, "RECORD_URL": url}
-    return [
-        subprocess.Popen([sys.executable, __file__, str(share), str(count)], env=environment, stderr=subprocess.PIPE)
-        for share in range(PROCESSES)
-    ]
+@dataclass
+class Recorders:
+    """The processes of a test, each running this file as a program."""
+
+    running: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def start(self, url: str, processes: int, count: int) -> list[subprocess.Popen[bytes]]:
+        """Start all processes."""
+        # `support` is on pytest's path only.
+        environment = clean_environment(RECORD_URL=url, PYTHONPATH=str(Path(support.__file__).parent))
+        started = [
+            subprocess.Popen(
+                [sys.executable, __file__, str(share), str(processes), str(count)],
+                env=environment,
+                stderr=subprocess.PIPE,
+            )
+            for share in range(processes)
+        ]
+        self.running += started
+        return started
 
 
-def finish(process, seconds):
-    """Wait; a process that failed shows what reached its caller."""
-    _, errors = process.communicate(timeout=seconds)
-    assert process.returncode == 0, errors.decode()
+@pytest.fixture
+def recorders() -> Iterator[Recorders]:
+    """Processes that record matches; those that still run are ended with the test."""
+    recorders = Recorders()
+    yield recorders
+    for process in recorders.running:
+        if process.returncode is None:
+            end_process(process)
+
+
+def finish(processes, seconds):
+    """Wait for the end of processes; one that failed shows what reached its caller."""
+    for process in processes:
+        _, errors = output_of(process, seconds=seconds)
+        assert process.returncode == 0, errors.decode()
 
 
 def summary(session, count):
@@ -83,31 +117,32 @@ def expected(count):
     return {name: tuple(counts) for name, counts in tally.items()}
 
 
-def test_eight_processes_record_2000_matches(plain_database):
+@SIZES
+def test_processes_record_matches(plain_database, recorders, processes, count):
     """Aragora lost updates here: two processes, three matches won, two wins stored."""
     plain_database.migrate()
-    for process in start(plain_database.dsn.url(), 2_000):
-        finish(process, 240)
-    assert plain_database.transact(lambda session: summary(session, 2_000)) == expected(2_000)
+    finish(recorders.start(plain_database.dsn.url(), processes, count), HANG_SECONDS * processes)
+    assert plain_database.transact(lambda session: summary(session, count)) == expected(count)
 
 
-def test_killed_processes_leave_the_state_of_a_clean_run(plain_database):
+@SIZES
+def test_killed_processes_leave_the_state_of_a_clean_run(plain_database, recorders, processes, count):
     """Kill -9 between or inside transactions, then the same list again: each match is there once, and whole."""
-    count = 500
     url = plain_database.dsn.url()
     plain_database.migrate()
     numbers = random.Random(5)
-    running = start(url, count)
-    while plain_database.transact(_matches, read_only=True) < count // 3 and any(
-        each.poll() is None for each in running
-    ):
-        time.sleep(0.02)
+    running = recorders.start(url, processes, count)
+    eventually(
+        lambda: (
+            plain_database.transact(_matches, read_only=True) >= count // 3
+            or all(each.poll() is not None for each in running)
+        ),
+        "a third of the matches is recorded",
+    )
     for process in running:
-        time.sleep(numbers.random() / 20)
-        process.kill()
-        process.communicate(timeout=60)
-    for process in start(url, count):
-        finish(process, 120)
+        time.sleep(numbers.random() / 20)  # so that the kill hits any point of a transaction
+        end_process(process)
+    finish(recorders.start(url, processes, count), HANG_SECONDS * processes)
     assert plain_database.transact(lambda session: summary(session, count)) == expected(count)
 
 
@@ -116,4 +151,4 @@ def _matches(session):
 
 
 if __name__ == "__main__":
-    record_share(os.environ["RECORD_URL"], int(sys.argv[1]), int(sys.argv[2]))
+    record_share(os.environ["RECORD_URL"], *map(int, sys.argv[1:]))
