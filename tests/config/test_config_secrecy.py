@@ -91,7 +91,7 @@ def test_quoted_in_a_file(password: str) -> None:
     assert_arrives(found.dsn, password)
 
 
-@settings(calm, max_examples=300)
+@settings(calm, max_examples=150)
 @given(password=passwords)
 def test_not_encoded_in_a_dsn(password: str) -> None:
     """An operator's mistake would put the password into a host name, and that into the log."""

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from support import HANG_SECONDS, clean_environment
+
 from aragora_db.config.reference import environment_tables
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "environment.md"
@@ -25,5 +27,12 @@ def test_import_is_light() -> None:
         "import sys; from aragora_db.config import Settings; Settings.explicit().dsn; "
         "print(sorted({'psycopg', 'sqlalchemy.orm', 'alembic', 'typer', 'boto3'} & sys.modules.keys()))"
     )
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=clean_environment(),
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=HANG_SECONDS,
+    )
     assert done.stdout.strip() == "[]"

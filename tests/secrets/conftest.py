@@ -5,11 +5,12 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import socket
 import sys
 import threading
-import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -19,12 +20,12 @@ import boto3
 import psycopg
 import pytest
 from psycopg import sql
+from support import HANG_SECONDS
 
 from aragora_db.config import Dsn, Settings, parse_dsn
 from aragora_db.config.aws import SecretsManager
 from aragora_db.testing.process import ServerProcess, free_port, launch, log_path
 
-HANG_SECONDS = 60.0
 WEST, EAST = "us-west-2", "us-east-1"
 
 _REGION = re.compile(r"Credential=[^/]+/\d+/([a-z0-9-]+)/")
@@ -36,6 +37,7 @@ class Moto:
 
     port: int
     process: ServerProcess
+    clients: dict[str, Any] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -44,14 +46,27 @@ class Moto:
 
     def put(self, name: str, content: Any, region: str = WEST) -> None:
         """Make a secret, or give it a new value; what is no text or bytes becomes JSON."""
-        client = boto3.session.Session().client("secretsmanager", region_name=region, endpoint_url=self.url)
+        client = self.client(region)
         kind = "SecretBinary" if isinstance(content, bytes) else "SecretString"
         value = {kind: content if isinstance(content, str | bytes) else json.dumps(content)}
         try:
             client.put_secret_value(SecretId=name, **value)
         except client.exceptions.ResourceNotFoundException:
             client.create_secret(Name=name, **value)
-        client.close()
+
+    def client(self, region: str) -> Any:
+        """A client of its Secrets Manager, one for each region: making one takes 0.1 s."""
+        if region not in self.clients:
+            self.clients[region] = boto3.session.Session("testing", "testing").client(
+                "secretsmanager", region_name=region, endpoint_url=self.url
+            )
+        return self.clients[region]
+
+    def stop(self) -> None:
+        """End the process and close the clients' connections."""
+        self.process.stop()
+        for client in self.clients.values():
+            client.close()
 
 
 @dataclass
@@ -69,19 +84,24 @@ class AwsProxy:
     faults: dict[str, str] = field(default_factory=dict)
     gate: threading.Event = field(default_factory=threading.Event)
     server: Any = None
+    connections: set[socket.socket] = field(default_factory=set)
 
     @property
     def url(self) -> str:
         """What AWS_ENDPOINT_URL has to be."""
         return f"http://127.0.0.1:{self.server.server_address[1]}"
 
-    def start(self) -> None:
-        """Listen."""
+    def start(self, port: int = 0) -> None:
+        """Listen, on a port of its own choice or on one that it had before."""
         proxy = self
         self.gate.set()
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+
+            def setup(self) -> None:
+                super().setup()
+                proxy.connections.add(self.request)
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -120,15 +140,18 @@ class AwsProxy:
             def log_message(self, *_: Any) -> None:
                 pass
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self.server.daemon_threads = True
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
 
     def stop(self) -> None:
-        """Let everybody go."""
+        """Let everybody go, hang up, and refuse new connections."""
         self.gate.set()
         self.server.shutdown()
         self.server.server_close()
+        while self.connections:
+            with suppress(OSError):  # it may be closed already
+                self.connections.pop().shutdown(socket.SHUT_RDWR)
 
 
 def start_moto(folder, port: int) -> Moto:
@@ -155,10 +178,10 @@ def start_moto(folder, port: int) -> Moto:
 
 @pytest.fixture(scope="session")
 def shared_moto(tmp_path_factory) -> Iterator[Moto]:
-    """A moto for every test that does not kill it."""
+    """A moto for every test: one process, which takes seconds to start."""
     moto = start_moto(tmp_path_factory.mktemp("moto"), free_port())
     yield moto
-    moto.process.stop()
+    moto.stop()
 
 
 @pytest.fixture(autouse=True)
@@ -243,27 +266,7 @@ def settings(secret_name, aws) -> Settings:  # noqa: ARG001 -- they lead there
     )
 
 
-def until(holds: Callable[[], object], what: str) -> None:
-    """Wait until something holds."""
-    deadline = time.monotonic() + HANG_SECONDS
-    while not holds():
-        assert time.monotonic() < deadline, f"never happened: {what}"
-        time.sleep(0.01)
-
-
-@pytest.fixture
-def eventually() -> Callable[[Callable[[], object], str], None]:
-    """Waits until something holds: ``eventually(lambda: ..., "what")``."""
-    return until
-
-
 @pytest.fixture
 def dsn_of() -> Callable[[str], Dsn]:
     """Reads a DSN."""
     return parse_dsn
-
-
-@pytest.fixture(name="start_moto")
-def _start_moto():
-    """Starts a moto of a test's own: ``start_moto(folder, port)``."""
-    return start_moto

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-import os
 import pickle
-import signal
 import subprocess
 import sys
 import threading
 import traceback
 
-import boto3
 import pytest
+from concurrent_work import Job, forked
+from support import HANG_SECONDS, clean_environment
 
 from aragora_db.config import Settings, parse_dsn
 from aragora_db.config.aws import SecretsManager, secrets_manager
@@ -103,9 +102,7 @@ def test_no_database_anywhere(put, settings, secret_name):
 def test_an_arn(put, aws, secret_name, shared_moto):
     """An ARN is what the console offers to copy; its region comes first, and a replica's differs in the region only."""
     put(secret_name, {"DATABASE_URL": ONE}, EAST)
-    client = boto3.session.Session().client("secretsmanager", region_name=EAST, endpoint_url=shared_moto.url)
-    arn = client.describe_secret(SecretId=secret_name)["ARN"]
-    client.close()
+    arn = shared_moto.client(EAST).describe_secret(SecretId=secret_name)["ARN"]
     assert SecretsManager(arn, [WEST], 300).get("DATABASE_URL") == ONE
     aws.faults[EAST] = "hang up"
     aws.asked.clear()
@@ -244,14 +241,9 @@ def test_the_first_load_is_shared(put, source, secret_name, aws):
     """Fifty threads at the start of a server would ask fifty times."""
     put(secret_name, {"DATABASE_URL": ONE})
     aws.gate.clear()
-    found = []
-    threads = [threading.Thread(target=lambda: found.append(source.get("DATABASE_URL"))) for _ in range(20)]
-    for thread in threads:
-        thread.start()
+    jobs = [Job(lambda: source.get("DATABASE_URL")) for _ in range(20)]
     aws.gate.set()
-    for thread in threads:
-        thread.join()
-    assert found == [ONE] * 20
+    assert [job.result() for job in jobs] == [ONE] * 20
     assert len(aws.asked) == 1
 
 
@@ -286,12 +278,10 @@ def test_forced_refreshes_are_shared(put, source, secret_name, aws):
     source.get("DATABASE_URL")
     put(secret_name, {"DATABASE_URL": TWO})
     aws.gate.clear()
-    threads = [threading.Thread(target=source.refresh) for _ in range(30)]
-    for thread in threads:
-        thread.start()
+    jobs = [Job(source.refresh) for _ in range(30)]
     aws.gate.set()
-    for thread in threads:
-        thread.join()
+    for job in jobs:
+        job.result()
     # The one that was under way, and one that began after the last of them had been called.
     assert len(aws.asked) <= 3
     assert source.get("DATABASE_URL") == TWO
@@ -320,9 +310,7 @@ def test_a_deleted_secret_keeps_the_last_good_one(put, source, secret_name, shar
     """Found nowhere is an answer at the start, and somebody's mistake later."""
     put(secret_name, {"DATABASE_URL": ONE})
     source.get("DATABASE_URL")
-    client = boto3.session.Session().client("secretsmanager", region_name=WEST, endpoint_url=shared_moto.url)
-    client.delete_secret(SecretId=secret_name, ForceDeleteWithoutRecovery=True)
-    client.close()
+    shared_moto.client(WEST).delete_secret(SecretId=secret_name, ForceDeleteWithoutRecovery=True)
     assert source.refresh() is False
     assert source.get("DATABASE_URL") == ONE
     assert (source.health()["stale"], source.health()["error"]) == (True, "ResourceNotFoundException")
@@ -354,16 +342,14 @@ def test_a_fork_while_a_refresh_is_under_way(put, aws, secret_name, eventually):
     aws.gate.clear()
     eventually(lambda: source.get("DATABASE_URL") == ONE and len(aws.asked) == 2, "somebody asks")
     put(secret_name, {"DATABASE_URL": TWO})
-    child = os.fork()
-    if child == 0:
-        ok = False
-        try:
-            signal.alarm(30)
-            ok = source.get("DATABASE_URL") == ONE and source.refresh() and source.get("DATABASE_URL") == TWO
-        finally:
-            os._exit(0 if ok else 1)
-    aws.gate.set()
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+    def refreshes() -> bool:
+        return source.get("DATABASE_URL") == ONE and source.refresh() and source.get("DATABASE_URL") == TWO
+
+    opens = threading.Timer(0.1, aws.gate.set)  # in this process, when the child asks
+    opens.start()
+    assert forked(refreshes)
+    opens.join(HANG_SECONDS)
 
 
 def test_boto3_is_not_loaded_before_it_is_needed():
@@ -374,21 +360,25 @@ def test_boto3_is_not_loaded_before_it_is_needed():
         "aragora_db.config.aws.secrets_manager(Settings.explicit())\n"
         "print([name for name in sys.modules if name.startswith(('boto3', 'botocore'))])"
     )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=HANG_SECONDS,
+    )
     assert found.stdout.strip() == "[]"
 
 
-def test_without_boto3():
+def test_without_boto3(monkeypatch):
     """ModuleNotFoundError: No module named 'boto3' says nothing about the extra."""
-    code = (
-        "import sys; sys.modules['boto3'] = sys.modules['botocore'] = None\n"
-        "from aragora_db.config.aws import SecretsManager\n"
-        "from aragora_db.errors import ConfigurationError\n"
-        "try: SecretsManager('a', ['us-east-1'], 300).get('DATABASE_URL')\n"
-        "except ConfigurationError as error: print(error, error.__context__)"
-    )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "AWS needs boto3, which is not installed; pip install 'aragora_db[aws]' None"
+    for name in {"boto3", "botocore"} | {each for each in sys.modules if each.startswith(("boto3.", "botocore."))}:
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ConfigurationError) as caught:
+        SecretsManager("a", ["us-east-1"], 300).get("DATABASE_URL")
+    assert str(caught.value) == "AWS needs boto3, which is not installed; pip install 'aragora_db[aws]'"
+    assert caught.value.__context__ is None
 
 
 def test_debug_logs_hold_no_secret(put, source, secret_name, monkeypatch, caplog):

@@ -11,9 +11,11 @@ from dataclasses import replace
 
 import psycopg
 import pytest
+from concurrent_work import Job
 from sqlalchemy import text
+from support import HANG_SECONDS
 
-from aragora_db.config import parse_dsn
+from aragora_db.config import last_good, parse_dsn
 from aragora_db.config.aws import secrets_manager
 from aragora_db.database import Database
 from aragora_db.engine import Target, create_async_engine, create_engine
@@ -203,6 +205,17 @@ def test_an_engine_of_another_kind(target, role, other, caplog):
 # -- load -------------------------------------------------------------------------------------------------------------
 
 
+# Of four drivers of load: as many are under way when something changes, and as many more begin after it at least.
+REQUESTS = 10
+
+
+@pytest.fixture
+def short_interval(monkeypatch):
+    """Let the secret be asked for again after 0.2 s instead of a second: six looks then take little more than one."""
+    assert last_good._INTERVAL == 1.0, "docs/guide/secrets.md promises seconds"
+    monkeypatch.setattr(last_good, "_INTERVAL", 0.2)
+
+
 class Load:
     """Counts requests that succeeded, and keeps the errors of those that did not."""
 
@@ -222,7 +235,7 @@ class Load:
             self.done += 1
 
 
-def _in_threads(stack, engine, load, count=8):
+def _in_threads(stack, engine, load, count=4):
     def work():
         while not load.stop.is_set():
             with load.request():
@@ -233,13 +246,11 @@ def _in_threads(stack, engine, load, count=8):
 
 def _run(stack, load, works):
     for work in works:
-        thread = threading.Thread(target=work)
-        thread.start()
-        stack.callback(thread.join)
+        stack.callback(Job(work).result)
     stack.callback(load.stop.set)
 
 
-def _in_tasks(stack, target, load, count=8):
+def _in_tasks(stack, target, load, count=4):
     async def work(engine):
         while not load.stop.is_set():
             with load.request():
@@ -261,18 +272,19 @@ def test_secret_first_under_load(target, engine, role, put, secret_name, manager
     load = Load()
     with ExitStack() as stack:
         _in_threads(stack, engine, load) if drive == "threads" else _in_tasks(stack, target, load)
-        for password in ("second", "third", "fourth"):
+        for password in ("second", "third"):
             done = load.done
-            eventually(lambda done=done: load.done >= done + 40, "requests before")
+            eventually(lambda done=done: load.done >= done + REQUESTS, "requests before")
             put(secret_name, {"DATABASE_URL": role.dsn(password)})
             manager.refresh()  # every instance notices at another moment; this one now
-            eventually(lambda done=load.done: load.done >= done + 40, "requests in between")
+            eventually(lambda done=load.done: load.done >= done + REQUESTS, "requests in between")
             role.change_password(password)
-            eventually(lambda done=load.done: load.done >= done + 40, "requests after")
+            eventually(lambda done=load.done: load.done >= done + REQUESTS, "requests after")
     assert load.failed == []
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("short_interval")
 @pytest.mark.parametrize("drive", ["threads", "tasks"])
 def test_database_first_under_load(target, settings, role, put, secret_name, aws, eventually, drive):  # noqa: ARG001 -- it stores the secret
     """AWS's own rotation changes the role first. `transact` waits for the secret to follow; no request fails."""
@@ -283,18 +295,17 @@ def test_database_first_under_load(target, settings, role, put, secret_name, aws
         stack.callback(database.close)
         _transact_in_threads(stack, database, load) if drive == "threads" else _transact_in_tasks(stack, database, load)
         for password in ("second", "third"):
-            eventually(lambda done=load.done: load.done >= done + 40, "requests before")
+            eventually(lambda done=load.done: load.done >= done + REQUESTS, "requests before")
             asked = len(aws.asked)
             role.change_password(password)
-            # Looks at the secret are a second apart: a gap of more than one.
+            # Two looks are more than one interval: the gap between the rotation's steps.
             eventually(lambda asked=asked: len(aws.asked) >= asked + 2, "two looks at a secret that is behind")
             put(secret_name, {"DATABASE_URL": role.dsn(password)})
-            eventually(lambda done=load.done: load.done >= done + 40, "requests after")
+            eventually(lambda done=load.done: load.done >= done + REQUESTS, "requests after")
     assert load.failed == []
 
 
-@pytest.mark.slow
-@pytest.mark.usefixtures("target")
+@pytest.mark.usefixtures("target", "short_interval")
 def test_how_long_transact_waits(settings, role, put, secret_name, aws, eventually):
     """AWS's rotation function takes seconds between its two steps; docs/guide/secrets.md promises five of them."""
     database = Database(settings)
@@ -311,12 +322,12 @@ def test_how_long_transact_waits(settings, role, put, secret_name, aws, eventual
     with ExitStack() as stack:
         stack.callback(database.close)
         _run(stack, load, [work])
-        eventually(lambda: len(aws.asked) >= asked + 6, "six looks, a second apart, at a secret that is behind")
+        eventually(lambda: len(aws.asked) >= asked + 6, "six looks at a secret that is behind")
         put(secret_name, {"DATABASE_URL": role.dsn("second")})
     assert (load.done, load.failed) == (1, [])
 
 
-def _transact_in_threads(stack, database, load, count=8):
+def _transact_in_threads(stack, database, load, count=4):
     database.engine.pool._recycle = 0
 
     def work():
@@ -327,7 +338,7 @@ def _transact_in_threads(stack, database, load, count=8):
     _run(stack, load, [work] * count)
 
 
-def _transact_in_tasks(stack, database, load, count=8):
+def _transact_in_tasks(stack, database, load, count=4):
     async def loop():
         while not load.stop.is_set():
             with load.request():
@@ -358,11 +369,13 @@ def test_the_event_loop_goes_on(target, role, put, secret_name, aws):
                 return (await connection.exec_driver_sql("SELECT current_user")).scalar()
 
         login = asyncio.create_task(log_in())
-        while not aws.asked:  # noqa: ASYNC110 -- the proxy lives in threads; only a loop that goes on gets past here
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(HANG_SECONDS):
+            # The proxy lives in threads; only a loop that goes on gets past here.
+            while not aws.asked:  # noqa: ASYNC110 -- as above
+                await asyncio.sleep(0.01)
         assert not login.done()
         aws.gate.set()
-        user = await login
+        user = await asyncio.wait_for(login, HANG_SECONDS)
         await engine.dispose()
         return user
 
