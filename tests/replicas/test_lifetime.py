@@ -9,6 +9,7 @@ import weakref
 from urllib.parse import quote
 
 import pytest
+from support import HANG_SECONDS
 
 from aragora_db import Database, Settings
 from aragora_db.testing.binaries import find_pgbouncer
@@ -75,13 +76,21 @@ def test_a_forked_child_watches_for_itself(cluster, open_database):
     here, there = multiprocessing.get_context("fork").Pipe(duplex=False)
     child = multiprocessing.get_context("fork").Process(target=_child, args=(database, cluster.eventually, there))
     child.start()
-    assert here.poll(60)
-    assert here.recv() == [
-        ports,
-        ["aragora_db-watch-primary", "aragora_db-watch-replica-1", "aragora_db-watch-replica-2"],
-        2,
-    ]
-    child.join()
+    try:
+        assert here.poll(HANG_SECONDS)
+        assert here.recv() == [
+            ports,
+            ["aragora_db-watch-primary", "aragora_db-watch-replica-1", "aragora_db-watch-replica-2"],
+            2,
+        ]
+        child.join(HANG_SECONDS)
+        assert child.exitcode == 0
+    finally:
+        child.kill()
+        child.join(HANG_SECONDS)
+        child.close()
+        here.close()
+        there.close()
     assert sorted(database.ports()) == ports
 
 
@@ -142,7 +151,7 @@ def test_a_replica_behind_a_transaction_pooler(cluster, open_database, server_ca
     """Behind PgBouncer the replica would be refused, or an old value be taken for the new one."""
     binary = find_pgbouncer()
     if binary is None:
-        missing("no PgBouncer here")
+        missing("no PgBouncer here: no such program on PATH or in /usr/sbin. Install the package pgbouncer")
     folder = cluster.workspace / f"bouncer-{server_case}"
     folder.mkdir()
     folder.chmod(0o711)

@@ -6,12 +6,13 @@ import asyncio
 import random
 import socket
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
+from concurrent_work import Job
 from sqlalchemy import text
 from sqlalchemy.orm import Session
+from support import HANG_SECONDS
 
 from aragora_db import Database
 from aragora_db.errors import InvalidValue
@@ -45,8 +46,7 @@ def paused(cluster):
 
 def in_thread(work):
     """What a new thread makes of it: nothing was written there."""
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(work).result()
+    return Job(work).result()
 
 
 def test_an_own_write_is_seen_though_replicas_lag(cluster, open_database, paused, server_case: EngineCase):
@@ -81,7 +81,8 @@ def test_a_reader_waits_for_the_replica(cluster, open_database, paused, server_c
     timer.start()
     assert database.read(N) == 7
     assert database.where() != cluster.primary.port
-    timer.join()
+    timer.join(HANG_SECONDS)
+    assert not timer.is_alive()
 
 
 def test_no_wait_goes_to_the_primary_at_once(cluster, open_database, paused):
@@ -128,7 +129,8 @@ class Switch:
                 each.shutdown(socket.SHUT_RDWR)
             each.close()
         for thread in self._threads:
-            thread.join()
+            thread.join(HANG_SECONDS)
+            assert not thread.is_alive()
 
 
 def test_servers_behind_one_address_are_told_apart(cluster, open_database, server_case: EngineCase):
@@ -209,7 +211,6 @@ async def _inherits(database: Database) -> list[int | None]:
         async with database.async_session(read_only=True) as session:
             return await session.scalar(text(N))
 
-    before = asyncio.create_task(asyncio.sleep(0.5, None))
     await database.transact_async(lambda session: session.execute(text("UPDATE counter SET n = 7")).close())
     child = asyncio.create_task(read())
     here, there, thread = (
@@ -217,7 +218,6 @@ async def _inherits(database: Database) -> list[int | None]:
         await child,
         await asyncio.to_thread(lambda: database.transact(_read, read_only=True)),
     )
-    await before
     return [here, there, thread]
 
 
@@ -262,21 +262,22 @@ def disturb(cluster, stop: threading.Event) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("wait", [0.0, 0.2])
-def test_nobody_ever_reads_an_old_value_of_their_own(open_database, cluster, wait: float):
+@pytest.mark.parametrize("rounds", [20, pytest.param(200, marks=pytest.mark.faults)])
+def test_nobody_ever_reads_an_old_value_of_their_own(open_database, cluster, wait: float, rounds: int):
     """The promise itself, with threads and tasks, while replicas pause, resume and crash."""
     database = open_database(replica_wait=wait)
     database.write(TABLE)
     stop = threading.Event()
 
     def count(who: int):
-        for expected in range(1, 60):
+        for expected in range(1, rounds + 1):
             assert database.transact(lambda session: session.scalar(COUNT_UP, {"who": who})) == expected
             for _ in range(2):
                 seen = database.transact(lambda session: session.scalar(COUNT, {"who": who}), read_only=True)
                 assert seen == expected
 
     async def count_async(who: int):
-        for expected in range(1, 60):
+        for expected in range(1, rounds + 1):
             assert await database.transact_async(lambda session: session.scalar(COUNT_UP, {"who": who})) == expected
             seen = await database.transact_async(lambda session: session.scalar(COUNT, {"who": who}), read_only=True)
             assert seen == expected
@@ -285,13 +286,11 @@ def test_nobody_ever_reads_an_old_value_of_their_own(open_database, cluster, wai
         await asyncio.gather(*(count_async(who) for who in range(100, 108)))
         await database.aclose()
 
-    disturber = threading.Thread(target=disturb, args=(cluster, stop))
-    disturber.start()
+    disturber = Job(lambda: disturb(cluster, stop))
     try:
-        with ThreadPoolExecutor(9) as pool:
-            jobs = [pool.submit(count, who) for who in range(4)] + [pool.submit(asyncio.run, all_async())]
-            for job in jobs:
-                job.result()
+        jobs = [Job(lambda who=who: count(who)) for who in range(4)] + [Job(lambda: asyncio.run(all_async()))]
+        for job in jobs:
+            job.result()
     finally:
         stop.set()
-        disturber.join()
+        disturber.result()
