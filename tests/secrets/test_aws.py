@@ -352,6 +352,15 @@ def test_a_fork_while_a_refresh_is_under_way(put, aws, secret_name, eventually):
     opens.join(HANG_SECONDS)
 
 
+def _output_of(code):
+    """What a new interpreter prints."""
+    command = [sys.executable, "-c", code]
+    ran = subprocess.run(
+        command, env=clean_environment(), capture_output=True, text=True, check=True, timeout=HANG_SECONDS
+    )
+    return ran.stdout.strip()
+
+
 def test_boto3_is_not_loaded_before_it_is_needed():
     """It takes 200 ms, and SQLite users have no use for it."""
     code = (
@@ -360,25 +369,19 @@ def test_boto3_is_not_loaded_before_it_is_needed():
         "aragora_db.config.aws.secrets_manager(Settings.explicit())\n"
         "print([name for name in sys.modules if name.startswith(('boto3', 'botocore'))])"
     )
-    found = subprocess.run(
-        [sys.executable, "-c", code],
-        env=clean_environment(),
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=HANG_SECONDS,
-    )
-    assert found.stdout.strip() == "[]"
+    assert _output_of(code) == "[]"
 
 
-def test_without_boto3(monkeypatch):
+def test_without_boto3():
     """ModuleNotFoundError: No module named 'boto3' says nothing about the extra."""
-    for name in {"boto3", "botocore"} | {each for each in sys.modules if each.startswith(("boto3.", "botocore."))}:
-        monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(ConfigurationError) as caught:
-        SecretsManager("a", ["us-east-1"], 300).get("DATABASE_URL")
-    assert str(caught.value) == "AWS needs boto3, which is not installed; pip install 'aragora_db[aws]'"
-    assert caught.value.__context__ is None
+    code = (
+        "import sys; sys.modules['boto3'] = sys.modules['botocore'] = None\n"
+        "from aragora_db.config.aws import SecretsManager\n"
+        "from aragora_db.errors import ConfigurationError\n"
+        "try: SecretsManager('a', ['us-east-1'], 300).get('DATABASE_URL')\n"
+        "except ConfigurationError as error: print(error, error.__context__)"
+    )
+    assert _output_of(code) == "AWS needs boto3, which is not installed; pip install 'aragora_db[aws]' None"
 
 
 def test_debug_logs_hold_no_secret(put, source, secret_name, monkeypatch, caplog):
