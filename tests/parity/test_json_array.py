@@ -45,7 +45,7 @@ def test_what_a_column_can_hold(scratch: Any, value: Any, expected: Any):
     assert scratch(lambda session: ask(session, value, "a")) == expected
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts=st.lists(TEXTS, max_size=4), text=TEXTS)
 def test_any_text(scratch: Any, texts: list[str], text: str):
     """Quotes, backslashes and every script: an element is found again and added once."""

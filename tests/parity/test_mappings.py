@@ -12,23 +12,6 @@ def test_domain_ratings_are_replaced(database):
         assert database.run(lambda s: dict(s.get(EloRating, "claude").domain_elos)) == wanted
 
 
-def test_domain_ratings_are_changed_in_place(database):
-    """Setting, adding and deleting keys writes rows, not only a dictionary."""
-    database.run(lambda s: s.add(EloRating(agent_name="claude", domain_elos={"security": 1500.0, "testing": 1510.0})))
-
-    def change(session):
-        rating = session.get(EloRating, "claude")
-        rating.domain_elos["security"] = 1516.0
-        rating.domain_elos["database"] = 1500.0
-        del rating.domain_elos["testing"]
-
-    database.run(change)
-    assert database.run(lambda s: dict(s.get(EloRating, "claude").domain_elos)) == {
-        "security": 1516.0,
-        "database": 1500.0,
-    }
-
-
 def test_participants_are_replaced(database):
     """A match that is merged again keeps its participants' rows, with the new scores."""
     for score in (0.25, 0.75):

@@ -43,7 +43,7 @@ def _query(expression: Any, wanted: str) -> sa.Select[Any]:
 
 
 @given(text=TEXTS, wanted=TEXTS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_like_python(both, text, wanted):
     """A search that finds other rows in production than on the laptop is a bug that no test on a laptop shows."""
     for database in both.values():
@@ -103,11 +103,12 @@ def test_json_field(scratch):
 
 
 @pytest.mark.parametrize("text", ["\x00", "\ud800", "a\udfff"])
-def test_refused(scratch, text):
+def test_refused(both, text):
     """Text that no column can hold must not become a driver's error on one engine and an empty answer on another."""
     for condition in (starts_with(EloHistory.debate_id, text), contains(EloHistory.debate_id, text)):
-        with pytest.raises(InvalidValue):
-            scratch(lambda s, c=condition: s.scalars(sa.select(EloHistory.id).where(c)).all())
+        for database in both.values():
+            with database.session(read_only=True) as session, pytest.raises(InvalidValue):
+                session.scalars(sa.select(EloHistory.id).where(condition))
 
 
 EXPLAIN = {"sqlite": "EXPLAIN QUERY PLAN ", "postgresql": "EXPLAIN "}

@@ -156,13 +156,14 @@ WRONG = {
 
 
 @pytest.mark.parametrize("row", WRONG.values(), ids=WRONG)
-def test_refused(scratch, row):
+def test_refused(both, row):
     """What one database would refuse, change or lose is refused for both, before anything is sent."""
 
     def work(session):
         session.add(row())
         session.flush()
 
-    with pytest.raises(InvalidValue) as caught:
-        scratch(work)
-    assert type(caught.value) is InvalidValue
+    for database in both.values():
+        with pytest.raises(InvalidValue) as caught:
+            database.transact(work)
+        assert type(caught.value) is InvalidValue
