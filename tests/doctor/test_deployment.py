@@ -63,14 +63,14 @@ def test_a_backend_that_nobody_said(healthy_url, redis_server, examine):
     assert report.errors == []
 
 
-def test_missing_instances(healthy_url, redis_server, examine):
+def test_missing_instances(own_healthy_url, redis_server, examine):
     """Two instances are said to run, and only one of them is connected to this database."""
-    report = examine(database_url=healthy_url, redis_url=redis_server.url, **PRODUCTION)
+    report = examine(database_url=own_healthy_url, redis_url=redis_server.url, **PRODUCTION)
     assert report["instances-missing"].level == "warn"
     assert "0 addresses are connected" in report["instances-missing"].says
     assert "2 instances are expected" in report["instances-missing"].says
-    with psycopg.connect(healthy_url, application_name=Settings.explicit().application_name):
-        one = examine(database_url=healthy_url, redis_url=redis_server.url, **PRODUCTION)
+    with psycopg.connect(own_healthy_url, application_name=Settings.explicit().application_name):
+        one = examine(database_url=own_healthy_url, redis_url=redis_server.url, **PRODUCTION)
     assert "1 address is connected" in one["instances-missing"].says
     assert "behind one address count once" in one["instances-missing"].says
 

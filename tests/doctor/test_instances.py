@@ -1,48 +1,46 @@
-"""Running instances, real processes of `aragora-db serve`: alive, ready, connected, and one database behind both."""
+"""Running instances, asked over their sockets: alive, ready, connected, and one database behind both."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-import urllib.error
+import threading
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 
 import psycopg
 import pytest
+import uvicorn
 from psycopg import sql
+from support import HANG_SECONDS
 
+from aragora_db.config import Settings
+from aragora_db.database import Database
+from aragora_db.health import app
+from aragora_db.health.serve import listen
 from aragora_db.testing.process import free_port
 
 
 @pytest.fixture
-def serve(tmp_path, eventually) -> Iterator[Callable[[str], str]]:
-    """Starts an instance on a database; returns where it listens."""
+def serve() -> Iterator[Callable[[str], str]]:
+    """Serves an instance on a database, as `aragora-db serve` does; returns where it listens."""
     with ExitStack() as stack:
 
         def start(database_url: str) -> str:
-            port = free_port()
-            environment = os.environ | {"DATABASE_URL": database_url}
-            command = [sys.executable, "-m", "aragora_db", "serve", "--host", "127.0.0.1", "--port", str(port)]
-            with (tmp_path / f"serve{port}.log").open("wb") as log:
-                process = subprocess.Popen(command, env=environment, cwd=tmp_path, stdout=log, stderr=log)
-            stack.callback(process.wait, 30)
-            stack.callback(process.kill)
-            url = f"http://127.0.0.1:{port}"
+            database = stack.enter_context(closing(Database(Settings.explicit(database_url=database_url))))
+            listener = stack.enter_context(closing(listen("127.0.0.1", 0)))
+            config = uvicorn.Config(app(database), log_config=None, access_log=False, lifespan="off")
+            server = uvicorn.Server(config)
+            thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
 
-            def answers() -> bool:
-                assert process.poll() is None, (tmp_path / f"serve{port}.log").read_text()
-                try:
-                    with urllib.request.urlopen(f"{url}/healthz", timeout=5):  # noqa: S310 -- ours
-                        return True
-                except OSError:
-                    return False
+            def end() -> None:
+                server.should_exit = True
+                thread.join(HANG_SECONDS)
+                assert not thread.is_alive()
 
-            eventually(answers, "the instance answers")
-            return url
+            thread.start()
+            stack.callback(end)
+            return f"http://127.0.0.1:{listener.getsockname()[1]}"  # it accepts connections already
 
         yield start
 
@@ -57,22 +55,21 @@ def debate() -> Callable[[str, str], str]:
             data=json.dumps({"task": task}).encode(),
             headers={"Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310 -- ours
+        with urllib.request.urlopen(request, timeout=HANG_SECONDS) as response:  # noqa: S310 -- ours
             return str(json.load(response)["id"])
 
     return create
 
 
-@pytest.mark.slow
-def test_two_instances_on_one_database(serve, debate, healthy_url, examine):
+def test_two_instances_on_one_database(serve, debate, own_healthy_url, examine):
     """The last ticks of the checklist, without a debate that doctor made itself."""
-    urls = [serve(healthy_url), serve(healthy_url)]
-    empty = examine(urls=urls, database_url=healthy_url)
+    urls = [serve(own_healthy_url), serve(own_healthy_url)]
+    empty = examine(urls=urls, database_url=own_healthy_url)
     assert empty.errors == []
     assert empty["visibility"].level == "skipped"
     assert "curl -X POST" in empty["visibility"].mend
     made = debate(urls[0], "test shared state")
-    report = examine(urls=urls, database_url=healthy_url, instances=2)
+    report = examine(urls=urls, database_url=own_healthy_url, instances=2)
     assert report.errors == []
     assert [finding.level for finding in report.of("ready")] == ["ok", "ok"]
     assert report["instances"].level == "ok", "both are on one machine, and both answer"
@@ -80,7 +77,6 @@ def test_two_instances_on_one_database(serve, debate, healthy_url, examine):
     assert report["visibility"].says == f"every instance names {made} as the newest debate"
 
 
-@pytest.mark.slow
 def test_two_instances_on_two_databases(serve, debate, fresh_databases, examine):
     """Each answers 200 and is ready, and half of the users do not see what the others do."""
     urls = [serve(fresh_databases.url("sqlite")), serve(fresh_databases.url("sqlite"))]
@@ -91,14 +87,15 @@ def test_two_instances_on_two_databases(serve, debate, fresh_databases, examine)
     assert "fingerprints" in report["instances-differ"].mend
 
 
-@pytest.mark.slow
-def test_an_instance_without_its_database(serve, postgres_server, fresh_databases, admin, examine, eventually):
+def test_an_instance_without_its_database(serve, fresh_databases, admin, examine, eventually, request):
     """It lives and answers; the load balancer is happy, and nobody else is."""
     url = fresh_databases.url("postgresql")
     instance = serve(url)
     name = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
     administrator = admin()
-    administrator.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(name)))
+    connections = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}")
+    request.addfinalizer(lambda: administrator.execute(connections.format(sql.Identifier(name), sql.SQL("true"))))
+    administrator.execute(connections.format(sql.Identifier(name), sql.SQL("false")))
     administrator.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
 
     def noticed():
@@ -107,7 +104,6 @@ def test_an_instance_without_its_database(serve, postgres_server, fresh_database
 
     report = eventually(noticed, "the instance has noticed")
     assert "postgresql" in report["dependency-down"].says
-    assert postgres_server.worker
 
 
 def test_an_instance_that_is_down(examine):

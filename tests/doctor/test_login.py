@@ -21,12 +21,12 @@ def test_a_wrong_password(healthy_url, examine):
     assert report["version"].says == "not tried, because login has to be in order first"
 
 
-def test_a_password_beyond_ascii(healthy_url, admin, examine):
+def test_a_password_beyond_ascii(own_healthy_url, admin, examine):
     """A login that doctor repeats in another encoding would blame the password for everything."""
-    user, right = urlsplit(healthy_url).username, urlsplit(healthy_url).password
+    user, right = urlsplit(own_healthy_url).username, urlsplit(own_healthy_url).password
     admin().execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(user), "Zk9-%é"))
-    assert examine(database_url=healthy_url).errors == ["wrong-password"]
-    changed = healthy_url.replace(right, quote("Zk9-%é"))
+    assert examine(database_url=own_healthy_url).errors == ["wrong-password"]
+    changed = own_healthy_url.replace(right, quote("Zk9-%é"))
     assert examine(database_url=changed).errors == []
     assert examine(database_url=changed.rsplit("/", 1)[0] + "/nowhere").errors == ["wrong-database"]
 
@@ -54,23 +54,23 @@ def test_a_wrong_database(healthy_url, examine):
     assert 'CREATE DATABASE "no""where" OWNER' in odd["wrong-database"].mend
 
 
-def test_no_right_to_connect(healthy_url, admin, examine):
+def test_no_right_to_connect(own_healthy_url, admin, examine):
     """The database is there, and another person has to open it."""
-    name = urlsplit(healthy_url).path[1:]
+    name = urlsplit(own_healthy_url).path[1:]
     admin().execute(sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(sql.Identifier(name)))
-    report = examine(database_url=healthy_url)
+    report = examine(database_url=own_healthy_url)
     assert report.errors == ["no-connect-right"]
     mend = report["no-connect-right"].mend
     assert mend.startswith(f"as its owner: GRANT CONNECT ON DATABASE {name}")
     admin().execute(mend.removeprefix("as its owner: "))
-    assert examine(database_url=healthy_url).errors == []
+    assert examine(database_url=own_healthy_url).errors == []
 
 
-def test_too_many_connections(healthy_url, admin, examine):
+def test_too_many_connections(own_healthy_url, admin, examine):
     """The pool of another instance took them all; a restart of this one helps nobody."""
-    user = sql.Identifier(urlsplit(healthy_url).username)
+    user = sql.Identifier(urlsplit(own_healthy_url).username)
     admin().execute(sql.SQL("ALTER ROLE {} CONNECTION LIMIT 0").format(user))
-    report = examine(database_url=healthy_url)
+    report = examine(database_url=own_healthy_url)
     assert report.errors == ["too-many-connections"]
     assert "pg_stat_activity" in report["too-many-connections"].mend
 
@@ -101,8 +101,10 @@ def test_the_access_list(own_postgres, access, examine, eventually):
 
 
 @pytest.mark.parametrize("method", ["password", "md5"])
-def test_other_ways_to_ask_for_a_password(method, own_postgres, access, examine, eventually):
+def test_other_ways_to_ask_for_a_password(method, own_postgres, access, examine, eventually, request):
     """RDS asks for IAM tokens in the clear, old servers for MD5: what speaks SCRAM only would call them broken."""
+    restored = f"SET password_encryption = 'scram-sha-256'; ALTER ROLE postgres PASSWORD '{own_postgres.password}'"
+    request.addfinalizer(lambda: own_postgres.sql(restored))
     access(f"host all postgres 127.0.0.1/32 {method}")
     own_postgres.sql(f"SET password_encryption = 'md5'; ALTER ROLE postgres PASSWORD '{own_postgres.password}'")
     asked = {"password": 3, "md5": 5}[method]
@@ -111,9 +113,6 @@ def test_other_ways_to_ask_for_a_password(method, own_postgres, access, examine,
     assert examine(database_url=own_postgres.url(dbname="nowhere")).errors == ["wrong-database"]
     wrong = own_postgres.url().replace(own_postgres.password, "Zk9-wrong")
     assert examine(database_url=wrong).errors == ["wrong-password"]
-    own_postgres.sql(
-        f"SET password_encryption = 'scram-sha-256'; ALTER ROLE postgres PASSWORD '{own_postgres.password}'"
-    )
 
 
 def test_a_server_that_takes_nobody_in(own_postgres, examine):
@@ -152,7 +151,7 @@ def test_a_wish_that_the_server_does_not_meet(healthy_url, examine):
 def test_through_a_unix_socket(postgres_server, fresh_databases, examine):
     """On one machine there is no name, no port and no TLS to be wrong."""
     if postgres_server.socket_url is None:
-        pytest.skip("the server was given by URL")
+        pytest.skip("no unix socket here: ARAGORA_TEST_POSTGRES_URL names a server by address")
     name = urlsplit(fresh_databases.url("postgresql")).path
     report = examine(database_url=postgres_server.socket_url.replace("/postgres?", f"{name}?"))
     assert report.errors == []

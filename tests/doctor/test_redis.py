@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 import redis
 import trustme
+from redis_tls import NO_TLS, redis_speaks_tls
 
+from aragora_db.doctor.examination import Examination
 from aragora_db.doctor.redis_server import judge_version
+from aragora_db.testing.plugin import missing
 from aragora_db.testing.process import free_port
 
 
@@ -39,9 +42,10 @@ def test_a_closed_port(of):
     assert "redis-cli -h 127.0.0.1" in report["redis-closed-port"].mend
 
 
-def test_a_firewall(of, silent_port):
+def test_a_firewall(of, silent_port, monkeypatch):
     """The cache's security group knows the other instance only."""
-    assert of(f"redis://:Zk9-secret@127.0.0.1:{silent_port}", connect_timeout=2).errors == ["redis-no-answer"]
+    monkeypatch.setattr(Examination, "seconds", 0.3)
+    assert of(f"redis://:Zk9-secret@127.0.0.1:{silent_port}").errors == ["redis-no-answer"]
 
 
 def test_a_network_in_the_clear(of, start_redis):
@@ -93,9 +97,10 @@ def test_rights(of, start_redis):
 
 
 def _fill(port: int) -> None:
-    with closing(redis.Redis(port=port)) as client:
+    with closing(redis.Redis(port=port)) as client, client.pipeline(transaction=False) as pipeline:
         for number in range(3000):
-            client.set(f"key:{number}", b"x" * 4000)
+            pipeline.set(f"key:{number}", b"x" * 4000)
+        pipeline.execute()
 
 
 def test_a_redis_that_evicts(of, start_redis):
@@ -167,6 +172,8 @@ def test_cluster(examine, start_redis, tmp_path, eventually):
 @pytest.fixture
 def encrypted(start_redis):
     """Starts a Redis that speaks TLS only, with this certificate."""
+    if not redis_speaks_tls():
+        missing(NO_TLS)
 
     def start(authority: trustme.CA, *names: str, watches: int | None = None, **options: Any) -> int:
         certificate = authority.issue_cert(*names, **options)
@@ -227,8 +234,15 @@ def test_an_expired_certificate(of, encrypted, tmp_path):
     assert report.errors == ["redis-expired-certificate"]
 
 
+@pytest.fixture
+def impatient(monkeypatch):
+    """Doctor waits half a second for an answer to TLS's greeting."""
+    monkeypatch.setattr("aragora_db.doctor.redis_reach._GREETING_SECONDS", 0.5)
+
+
+@pytest.mark.usefixtures("impatient")
 def test_no_tls(of, start_redis):
     """The guide's rediss:// meets a Redis without encryption in transit."""
     report = of(f"rediss://:Zk9-secret@127.0.0.1:{start_redis()}")
     assert report.errors == ["redis-no-tls"]
-    assert "did not answer TLS's greeting within 2 s: it probably speaks no TLS" in report["redis-no-tls"].says
+    assert "did not answer TLS's greeting within 0.5 s: it probably speaks no TLS" in report["redis-no-tls"].says

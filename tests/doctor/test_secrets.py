@@ -105,13 +105,13 @@ def test_a_secret_that_went_stale(store, monkeypatch, examine):
     assert report.errors == []
 
 
-def test_no_iam_token(own_postgres, monkeypatch, tmp_path, examine):
+def test_no_iam_token(own_postgres, certify, monkeypatch, tmp_path, examine):
     """The instance has no role of its own: nothing signs the token."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    own_postgres.certify(trustme.CA().issue_cert("localhost"))
+    certify(trustme.CA().issue_cert("localhost"))
     report = examine(database_url=own_postgres.url("localhost", sslmode="require"), pg_iam_auth=True)
     assert report.errors == ["no-iam-token"]
