@@ -149,10 +149,10 @@ def into(fresh_databases: FreshDatabases, sources: Sources, tmp_path: Path) -> I
 
 @pytest.fixture
 def held() -> Callable[[str, Path], AbstractContextManager[None]]:
-    """Runs Python text in another process, which holds a file open or locked: ``with held(source, path): ...``.
+    """Run Python text in another process, which holds a file open or locked.
 
-    A process of its own, because POSIX locks do not count against the process that holds them. The text prints a line
-    when it has the file, and ends when its stdin ends.
+    Use it as ``with held(source, path):``. The text prints a line when it has the file, and ends when its stdin ends.
+    It is a process of its own because POSIX locks do not count against the process that holds them.
     """
 
     @contextmanager

@@ -10,6 +10,7 @@ it runs.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -18,13 +19,14 @@ from typing import Any
 
 import apsw  # noqa: F401 -- imported before the fork, so that no copy has to
 import psycopg  # noqa: F401 -- as above
+from sqlalchemy.orm import configure_mappers
 
 from aragora_db.cli.main import main
 from aragora_db.transfer import import_folder  # noqa: F401 -- as above
 
 
 def serve() -> dict[str, Any] | None:
-    """Answer requests until stdin ends. In a forked copy, return the request that it has to run; in the server, None."""
+    """Answer requests until stdin ends. Return None then, and in a forked copy the request that it has to run."""
     ended: dict[int, int | None] = {}
     for line in sys.stdin.buffer:
         request = json.loads(line)
@@ -39,7 +41,7 @@ def serve() -> dict[str, Any] | None:
             if answer == 0:
                 return request
             ended[answer] = None
-        print(json.dumps(answer), flush=True)
+        print(json.dumps(answer), flush=True)  # noqa: T201 -- the answer to the client
     return None
 
 
@@ -58,6 +60,8 @@ def prepare(request: dict[str, Any]) -> None:
     sys.argv = ["aragora-db", *request["arguments"]]
 
 
+configure_mappers()
+gc.freeze()  # or each copy would collect what all of them share
 task = serve()
 if task is not None:
     prepare(task)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import psycopg
 import pytest
+from support import HANG_SECONDS
 
 from aragora_db.engine import Target
 from aragora_db.errors import ForeignKeyViolation, StorageError
