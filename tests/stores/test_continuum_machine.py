@@ -211,4 +211,4 @@ class ContinuumMachine(RuleBasedStateMachine):
 
 def test_continuum_machine(play: Callable[..., None]):
     """Any sequence of verbs: a difference is a memory lost, kept for ever, or in the wrong tier."""
-    play(ContinuumMachine, examples=8, steps=25)
+    play(ContinuumMachine, examples=20, steps=25)

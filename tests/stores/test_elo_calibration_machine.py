@@ -149,4 +149,4 @@ class CalibrationMachine(RuleBasedStateMachine):
 
 def test_calibration_machine(play: Callable[..., None]):
     """Any sequence of verbs: a difference is a prediction that was lost, counted twice or judged wrongly."""
-    play(CalibrationMachine, examples=8, steps=20)
+    play(CalibrationMachine, examples=20, steps=20)

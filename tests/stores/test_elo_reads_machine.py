@@ -242,4 +242,4 @@ def pages(listing, *arguments):
 
 def test_any_sequence_of_events(play):
     """A difference here is a listing that some history makes wrong, or an event that some order counts otherwise."""
-    play(ReadsMachine, examples=5, steps=15)
+    play(ReadsMachine, examples=8, steps=15)

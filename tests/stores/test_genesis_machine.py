@@ -165,4 +165,4 @@ class GenesisMachine(RuleBasedStateMachine):
 
 def test_genesis_machine(play: Callable[..., None]):
     """Any sequence of verbs: a difference is a genome, a population or an event that a program would get wrong."""
-    play(GenesisMachine, examples=8, steps=25)
+    play(GenesisMachine, examples=20, steps=25)

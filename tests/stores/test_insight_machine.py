@@ -178,4 +178,4 @@ class InsightMachine(RuleBasedStateMachine):
 
 def test_insight_machine(play: Callable[..., None]):
     """Any sequence of verbs: a difference is a lesson that is lost, doubled or weighed wrongly."""
-    play(InsightMachine, examples=8, steps=20)
+    play(InsightMachine, examples=20, steps=20)

@@ -118,4 +118,4 @@ class PersonaMachine(RuleBasedStateMachine):
 
 def test_persona_machine(play: Callable[..., None]):
     """Any sequence of verbs: a difference is an expertise that nobody can explain."""
-    play(PersonaMachine, examples=6, steps=10)
+    play(PersonaMachine, examples=10, steps=10)

@@ -184,4 +184,4 @@ class PositionMachine(RuleBasedStateMachine):
 
 def test_position_machine(play: Callable[..., None]):
     """Any sequence of verbs: a difference is a reputation that rests on nothing."""
-    play(PositionMachine, examples=6, steps=20)
+    play(PositionMachine, examples=10, steps=20)
