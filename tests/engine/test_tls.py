@@ -15,7 +15,7 @@ from sqlalchemy import text
 from aragora_db.errors import DatabaseUnavailable
 from aragora_db.testing.binaries import find_postgres
 from aragora_db.testing.plugin import missing
-from aragora_db.testing.process import server_account
+from aragora_db.testing.process import Account, server_account
 from aragora_db.testing.servers import start_postgresql
 from aragora_db.testing.workspace import give, make_workspace, remove_workspace
 
@@ -41,6 +41,14 @@ class Encrypted:
         self._server, address = start_postgresql(binaries, workspace, account)
         parts = urlsplit(address.admin_url)
         self.port, self._password = parts.port, parts.password
+        try:
+            self._encrypt(workspace, address.socket_url, account)
+        except BaseException:
+            self.close()
+            raise
+
+    def _encrypt(self, workspace: Path, socket_url: str, account: Account | None) -> None:
+        """Give the server its certificate and refuse what is not encrypted."""
         certificate = self.authority.issue_cert("localhost")
         data = workspace / "postgresql" / "data"
         chain = b"".join(each.bytes() for each in certificate.cert_chain_pems)
@@ -50,7 +58,7 @@ class Encrypted:
             give(data / name, account)
         hba = data / "pg_hba.conf"
         hba.write_text(hba.read_text().replace("host ", "hostssl "))
-        with psycopg.connect(address.socket_url, autocommit=True) as connection:
+        with psycopg.connect(socket_url, autocommit=True) as connection:
             connection.execute("ALTER SYSTEM SET ssl = on")
             connection.execute("SELECT pg_reload_conf()")
 
