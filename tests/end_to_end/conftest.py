@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
-import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import httpx
 import psycopg
 import pytest
 from psycopg import sql
+from support import clean_environment, end_process, eventually
 
 from aragora_db.testing.binaries import PostgresBinaries, find_postgres, find_redis
 from aragora_db.testing.plugin import missing
@@ -33,7 +34,6 @@ from aragora_db.testing.workspace import (
     server_folder,
 )
 
-PATIENCE = 60.0
 SECRET = "aragora/production"  # noqa: S105 -- its name
 
 # Commits survive a killed server; the machine does not crash during a test, so fsync may be off.
@@ -48,13 +48,10 @@ password_encryption = 'scram-sha-256'
 """
 
 
-def _wait_for(what: str, condition: Callable[[], bool], patience: float = PATIENCE) -> float:
+def _wait_for(what: str, condition: Callable[[], bool]) -> float:
     """Poll until it holds; the seconds that it took."""
     started = time.monotonic()
-    while not condition():
-        if time.monotonic() - started > patience:
-            pytest.fail(f"waited {patience:g} s for {what}", pytrace=False)
-        time.sleep(0.02)
+    eventually(condition, what)
     return time.monotonic() - started
 
 
@@ -96,6 +93,11 @@ class Instance:
         """Where it listens."""
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def running(self) -> bool:
+        """Whether its process is there."""
+        return self.process.poll() is None
+
     def status(self, path: str) -> int:
         """The status of an answer; 0 without one."""
         try:
@@ -118,7 +120,7 @@ class Deployment:
     redis_port: int = field(default_factory=free_port)
     moto_port: int = field(default_factory=free_port)
     redis_password: str = field(default_factory=lambda: secrets.token_urlsafe(12), repr=False)
-    instances: list[Instance] = field(default_factory=list)
+    instances: dict[str, Instance] = field(default_factory=dict)
     wait_for: Callable[..., float] = _wait_for
 
     def start(self, postgres: PostgresBinaries, redis: Path) -> None:
@@ -195,8 +197,7 @@ class Deployment:
 
     def environment(self) -> dict[str, str]:
         """What stands in /etc/aragora/env: no password at all."""
-        kept = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "TMPDIR"}}
-        return kept | {
+        variables = {
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.moto_port}",
             "AWS_ACCESS_KEY_ID": "testing",
             "AWS_SECRET_ACCESS_KEY": "testing",
@@ -213,29 +214,42 @@ class Deployment:
             "ARAGORA_ENV": "production",
             "ARAGORA_HEALTH_TOKEN": "operators-only",
         }
+        return clean_environment(**variables)
 
-    def serve(self, name: str) -> Instance:
-        """Start an instance and wait until it is ready."""
+    def serve(self, *names: str) -> list[Instance]:
+        """Start the instances that do not run, and wait until all are ready."""
+        for name in names:
+            if name not in self.instances or not self.instances[name].running:
+                self.instances[name] = self._start_instance(name)
+        wanted = [self.instances[name] for name in names]
+        for each in wanted:
+            _wait_for(f"instance {each.name} is ready; see {each.log}", lambda each=each: each.status("/readyz") == 200)
+        return wanted
+
+    def _start_instance(self, name: str) -> Instance:
         port, log = free_port(), self.folder / f"{name}.log"
         command = [sys.executable, "-P", "-m", "aragora_db", "serve", "--port", str(port), "--drain-seconds", "1"]
-        with log.open("wb") as output:
+        with log.open("ab") as output:
             process = subprocess.Popen(
                 command, cwd=self.folder, env=self.environment(), stdout=output, stderr=output, start_new_session=True
             )
-        instance = Instance(name, port, process, log)
-        self.instances.append(instance)
-        _wait_for(f"instance {name}; its log: {log.read_text()[-2000:]}", lambda: instance.status("/readyz") == 200)
-        return instance
+        return Instance(name, port, process, log)
+
+    def repair(self) -> None:
+        """Start the servers that a failed test left dead."""
+        for server in (self.postgres, self.redis):
+            if server.process is None or server.process.process.poll() is not None:
+                server.start()
 
     def stop(self) -> None:
         """Stop everything at once."""
-        for instance in self.instances:
-            instance.process.kill()
-            instance.process.wait()
-        for name in ("moto", "redis", "postgres"):
-            server: Server | None = getattr(self, name, None)
-            if server is not None and server.process is not None:
-                server.process.stop()
+        with ExitStack() as stack:
+            for name in ("postgres", "redis", "moto"):
+                server: Server | None = getattr(self, name, None)
+                if server is not None and server.process is not None:
+                    stack.callback(server.process.stop)
+            for instance in self.instances.values():
+                stack.callback(end_process, instance.process)
 
 
 def _answers(url: str) -> bool:
@@ -247,33 +261,39 @@ def _answers(url: str) -> bool:
 
 
 def _listens(port: int) -> bool:
-    import socket  # noqa: PLC0415 -- only here
-
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-@pytest.fixture
-def instances(deployment: Deployment) -> list[Instance]:
-    """Two instances over a database that nobody has used yet."""
-    deployment.rotate("first-password")
-    return [deployment.serve("a"), deployment.serve("b")]
-
-
-@pytest.fixture
-def deployment() -> Iterator[Deployment]:
-    """Servers that run; no instance yet."""
+@pytest.fixture(scope="module")
+def _deployment() -> Iterator[Deployment]:
     postgres, redis = find_postgres(), find_redis()
-    if postgres is None or redis is None:
-        missing("no PostgreSQL or no Redis to start; see docs/guide/testing.md")
-    if shutil.which("curl") is None:
-        missing("no curl here; the guide's commands need it")
+    if postgres is None:
+        missing(
+            "no PostgreSQL to start here: neither this machine's nor an embedded one. Install the package postgresql"
+        )
+    if redis is None:
+        missing("no Redis to start here: neither on this machine nor embedded. Install the package redis-server")
     account = server_account()
     folder = make_workspace(account)
     made = Deployment(folder, account)
     try:
         made.start(postgres, redis.path)
+        made.rotate("first-password")
         yield made
     finally:
         made.stop()
         remove_workspace(folder)
+
+
+@pytest.fixture
+def deployment(_deployment: Deployment) -> Deployment:
+    """Servers that run. All tests share them, the database, and the instances that were not stopped."""
+    _deployment.repair()
+    return _deployment
+
+
+@pytest.fixture
+def instances(deployment: Deployment) -> list[Instance]:
+    """Two instances that are ready."""
+    return deployment.serve("a", "b")

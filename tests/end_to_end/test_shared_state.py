@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import threading
 import uuid
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import httpx
 import pytest
+from concurrent_work import Job
+from support import HANG_SECONDS, clean_environment
+
+from aragora_db.testing.plugin import missing
 
 WRITERS, READERS = 2, 2  # of each instance
 
@@ -29,21 +35,19 @@ class Load:
     served: Counter[str] = field(default_factory=Counter)
     asked_again: Counter[str] = field(default_factory=Counter)
     phase: str = "quiet"
-    threads: list[threading.Thread] = field(default_factory=list)
+    clients: list[Job[None]] = field(default_factory=list)
 
     def start(self) -> None:
         """Start every client."""
         for instance in self.instances:
             works = [self._write] * WRITERS + [self._read] * READERS
-            self.threads += [threading.Thread(target=self._run, args=(instance, work)) for work in works]
-        for thread in self.threads:
-            thread.start()
+            self.clients += [Job(partial(self._run, instance, work)) for work in works]
 
     def end(self) -> None:
         """Stop every client and wait for it."""
         self.stop.set()
-        for thread in self.threads:
-            thread.join()
+        for client in self.clients:
+            client.result()
 
     def enter(self, phase: str, minimum: int = 50) -> None:
         """From here on requests count for this phase; let some pass first."""
@@ -98,7 +102,16 @@ def _unknown(answer: httpx.Response) -> bool:
 
 def curl(*arguments: str) -> Any:
     """A command of the guide; its answer as JSON."""
-    done = subprocess.run(["curl", "-s", "--max-time", "30", *arguments], check=True, capture_output=True, text=True)
+    if shutil.which("curl") is None:
+        missing("no curl here: the guide's commands need it. Install the package curl")
+    done = subprocess.run(
+        ["curl", "-s", "--max-time", "30", *arguments],
+        env=clean_environment(),
+        timeout=HANG_SECONDS,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     return json.loads(done.stdout)
 
 
@@ -197,17 +210,16 @@ def test_a_stopped_instance_finishes_what_it_has(deployment, instances) -> None:
     seen: list[int] = []
 
     def watch() -> None:
-        while a.process.poll() is None:
+        while a.running:
             seen.append(a.status("/readyz"))
 
-    watcher = threading.Thread(target=watch)
-    watcher.start()
+    watcher = Job(watch)
     a.process.terminate()
     # A load balancer that asks /readyz stops sending as soon as it hears 503.
-    deployment.wait_for("not ready", lambda: 503 in seen or a.process.poll() is not None)
+    deployment.wait_for("not ready", lambda: 503 in seen or not a.running)
     load.end()
-    watcher.join()
-    assert a.process.wait(60) == 0
+    watcher.result()
+    assert a.process.wait(HANG_SECONDS) == 0
     assert 503 in seen
     assert dict(load.failed) == {}
     assert b.status("/readyz") == 200
