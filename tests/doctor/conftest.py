@@ -378,7 +378,9 @@ def own_postgres() -> Iterator[OwnPostgres]:
 def certify(own_postgres) -> Iterator[Callable[[trustme.LeafCert], None]]:
     """`OwnPostgres.certify`, for one test."""
     if not postgres_speaks_tls(own_postgres.bindir):
-        missing("no PostgreSQL with TLS here: the one that was found was built without it. Install postgresql")
+        missing(
+            "no PostgreSQL with TLS here: the one that was found was built without it. Install the package postgresql"
+        )
     yield own_postgres.certify
     own_postgres.without_tls()
 

@@ -69,7 +69,7 @@ def chromium(tmp_path_factory):
     """A browser for every test here: to start one takes seconds."""
     program, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if program is None or driver is None:
-        missing("no Chromium with a chromedriver here, for the status page. Install chromium and chromium-driver")
+        missing("no Chromium with a chromedriver here. Install the packages chromium and chromium-driver")
     options = webdriver.ChromeOptions()
     options.binary_location = program
     for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
