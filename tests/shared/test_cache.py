@@ -133,7 +133,9 @@ def test_age_counts_from_before_the_load(instances, redis_server):
     before = _milliseconds(client)
     one.cache.get_or_load(TOPIC, "key", slow, ttl=60)
     slot = one.cache._versions.slot(TOPIC, "key")
-    left, now = client.pttl(slot.value), _milliseconds(client)
+    with client.pipeline() as both:  # in one transaction: no pause of this process comes in between
+        left, (seconds, microseconds) = both.pttl(slot.value).time().execute()
+    now = seconds * 1000 + microseconds // 1000
     assert before + 60_000 <= now + left + 1
     assert now + left <= began[0] + 60_001
     client.close()
