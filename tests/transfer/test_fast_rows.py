@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -244,17 +245,19 @@ def test_every_hour_of_local_time(make, zone):
     assert quick == slow
 
 
-SEEN = {"rows": 0, "quick": 0}
+MANY = pytest.param(1_000, marks=[pytest.mark.faults, pytest.mark.timeout(900)])
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("examples", [60, MANY])
 @pytest.mark.parametrize("zone", ZONES)
-def test_any_rows(sources, make, zone):
+def test_any_rows(sources, make, zone, examples):
     """Whatever stands beside whatever else: the two ways must agree on lines, keys, refusals and checksums."""
     layouts = {(file, table): _layout(sources, file, table) for file, table in TABLES}
+    seen: Counter[str] = Counter()
 
     @given(st.data())
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=examples, deadline=None)
     def compare(data: st.DataObject) -> None:
         file, table = data.draw(st.sampled_from(TABLES))
         kinds, columns = layouts[file, table]
@@ -272,11 +275,11 @@ def test_any_rows(sources, make, zone):
         given_kinds = data.draw(st.sampled_from([kinds, dict.fromkeys(kinds, "")]))
         quick, slow, count = _both(make(table, given_kinds | {"surplus": ""}, rows), table, zone)
         assert quick == slow
-        SEEN["rows"] += len(rows)
-        SEEN["quick"] += count
+        seen["rows"] += len(rows)
+        seen["quick"] += count
 
     compare()
-    assert SEEN["quick"] > SEEN["rows"] / 4
+    assert seen["quick"] > seen["rows"] / 4
 
 
 @pytest.mark.parametrize("encoding", ["UTF-16le", "UTF-16be"])

@@ -138,6 +138,7 @@ def gone(postgres_server, importer):
 @pytest.mark.slow
 def test_gone_for_good(importer, gone, monkeypatch):
     """It must end and say so, not hang until morning; what was done is done, and the next run brings the rest."""
+    monkeypatch.setattr(run, "ATTEMPTS", 3)
     with monkeypatch.context() as patches:
         _before(patches, ledger, "record", 4, lambda: gone(allowed=False))
         with pytest.raises(DatabaseUnavailable):
@@ -152,7 +153,9 @@ def test_gone_for_good(importer, gone, monkeypatch):
 GONE = """
 import sys, psycopg
 from aragora_db.cli.main import main
+from aragora_db.transfer import run
 from aragora_db.transfer.target import ledger
+run.ATTEMPTS = 3
 admin_url, name, original, calls = sys.argv[1], sys.argv[2], ledger.record, []
 def record(*arguments):
     calls.append(1)

@@ -40,6 +40,16 @@ main()
 """The program, which stops (as with Ctrl-Z) when it has imported its first table but not yet committed it."""
 
 
+IMPATIENT = """
+from aragora_db.cli.main import main
+from aragora_db.transfer import run
+original = run.import_lock
+run.import_lock = lambda database, timeout: original(database, timeout / 20)
+main()
+"""
+"""The program, which waits half a second for the lock instead of ten."""
+
+
 @pytest.fixture
 def files(sources):
     """A folder with some rows in several tables."""
@@ -70,7 +80,7 @@ def test_the_second_says_who_runs(into, start):
     importer = into("postgresql")
     first = start(importer, source=STOPPED)
     eventually(lambda: first.said == "stopped\n", "the first stops")
-    said, code = start(importer).end()
+    said, code = start(importer, source=IMPATIENT).end()
     assert code == 4, said
     (holder,) = re.findall(r"process (\d+) \(aragora\S* import, [^)]+\), for \d+ s now, holds the import lock", said)
     with closing(psycopg.connect(importer.database.dsn.url())) as connection:
@@ -102,8 +112,9 @@ def test_the_second_waits_for_the_file(into, start):
 
 WANTED = """
     SELECT count(*) FROM pg_stat_activity
-    WHERE datname = current_database() AND application_name LIKE '% import' AND query LIKE '%pg_try_advisory_xact_lock%'
+    WHERE datname = current_database() AND application_name LIKE '% import' AND query = 'ROLLBACK' AND state = 'idle'
 """
+"""Imports that tried to take the lock, did not get it, and sleep before they try again."""
 
 
 def _release_once_wanted(holder, url):
