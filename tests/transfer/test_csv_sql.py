@@ -15,6 +15,7 @@ from pathlib import Path
 import psycopg
 import pytest
 import sqlalchemy as sa
+from support import HANG_SECONDS
 
 from aragora_db import Database, types, vectors
 from aragora_db.errors import UsageError
@@ -195,7 +196,7 @@ def test_as_the_guide_says(hurt, loaded, tmp_path):
     script = "\n".join(csv_script())
     shell, psql = shutil.which("sqlite3"), shutil.which("psql")
     if shell:
-        subprocess.run([shell, str(_file(hurt))], input=script.encode(), cwd=tmp_path, check=True)
+        subprocess.run([shell, str(_file(hurt))], input=script.encode(), cwd=tmp_path, check=True, timeout=HANG_SECONDS)
     for table in exported_tables():
         if not shell:
             (tmp_path / f"{table.name}.csv").write_bytes(_csv(_file(hurt), csv_select(table)))
@@ -205,7 +206,7 @@ def test_as_the_guide_says(hurt, loaded, tmp_path):
     if psql:
         arguments = [argument for command in commands for argument in ("-c", command)]
         done = [psql, "-qX", "-v", "ON_ERROR_STOP=1", *arguments, _url(loaded)]
-        subprocess.run(done, cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(done, cwd=tmp_path, check=True, stdout=subprocess.DEVNULL, timeout=HANG_SECONDS)
     else:
         with psycopg.connect(_url(loaded)) as connection:
             for command in commands:
