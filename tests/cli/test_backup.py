@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -23,6 +25,7 @@ from aragora_db.database import Database
 from aragora_db.errors import ConfigurationError, TransferError, UsageError
 from aragora_db.models import Base, EloRating
 from aragora_db.stores import DebateStore, EloStore
+from aragora_db.testing.plugin import missing
 
 
 def fill(database: Database) -> None:
@@ -41,10 +44,15 @@ def rows(database: Database) -> dict[str, list[tuple[object, ...]]]:
 
 
 @pytest.fixture(autouse=True)
-def _client_programs(monkeypatch, postgres_server):
+def _client_programs(monkeypatch, request):
     """A machine without PostgreSQL's programs has those of the tests' server."""
-    if postgres_server.bindir is not None:
-        monkeypatch.setenv("PATH", f"{postgres_server.bindir}{os.pathsep}{os.environ['PATH']}")
+    if "dialect" in request.fixturenames and request.getfixturevalue("dialect") == "sqlite":
+        return
+    server = request.getfixturevalue("postgres_server")
+    if server.bindir is not None:
+        monkeypatch.setenv("PATH", f"{server.bindir}{os.pathsep}{os.environ['PATH']}")
+    if shutil.which("pg_dump") is None:
+        missing("no pg_dump here: PostgreSQL cannot be backed up. Install the package postgresql-client")
 
 
 @pytest.fixture
@@ -171,10 +179,12 @@ def test_any_password_will_do(fresh_databases, tmp_path: Path, password: str) ->
         admin.execute(
             sql.SQL("CREATE ROLE {} SUPERUSER LOGIN PASSWORD {}").format(sql.Identifier(role), sql.Literal(password))
         )
-        database = Database(f"postgresql://{role}:{quote(password, safe='')}@{parts.hostname}:{parts.port}{parts.path}")
-        assert back_up(database, tmp_path / "copy").schema == "at head"
-        database.close()
-        admin.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
+        url = f"postgresql://{role}:{quote(password, safe='')}@{parts.hostname}:{parts.port}{parts.path}"
+        try:
+            with closing(Database(url)) as database:
+                assert back_up(database, tmp_path / "copy").schema == "at head"
+        finally:
+            admin.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
 
 
 def test_a_password_of_the_environment(fresh_databases, tmp_path: Path, monkeypatch) -> None:
@@ -182,19 +192,19 @@ def test_a_password_of_the_environment(fresh_databases, tmp_path: Path, monkeypa
     parts = urlsplit(fresh_databases.url("postgresql"))
     if parts.password is not None:
         monkeypatch.setenv("PGPASSWORD", parts.password)
-    database = Database(f"postgresql://{parts.username}@{parts.hostname}:{parts.port}{parts.path}")
-    assert back_up(database, tmp_path / "copy").schema == "at head"
-    database.close()
+    with closing(Database(f"postgresql://{parts.username}@{parts.hostname}:{parts.port}{parts.path}")) as database:
+        assert back_up(database, tmp_path / "copy").schema == "at head"
 
 
 def test_not_through_a_transaction_pooler(fresh_databases, pgbouncer, tmp_path: Path) -> None:
     """pg_dump empties the search_path of its session, which the pooler may hand to the application."""
     name = urlsplit(fresh_databases.url("postgresql")).path[1:]
-    database = Database(f"{pgbouncer.url_for(name)}?pgbouncer=true")
-    with pytest.raises(ConfigurationError, match="name the server itself"):
+    with (
+        closing(Database(f"{pgbouncer.url_for(name)}?pgbouncer=true")) as database,
+        pytest.raises(ConfigurationError, match="name the server itself"),
+    ):
         back_up(database, tmp_path / "copy")
     assert list(tmp_path.iterdir()) == []
-    database.close()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import runpy
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
@@ -130,14 +131,13 @@ def test_a_held_migration_lock_on_postgresql(fresh_databases, aragora_db):
 def test_a_held_migration_lock_on_sqlite(fresh_databases, aragora_db):
     """As above; there a writer locks the whole file."""
     url = fresh_databases.url("sqlite", migrated=False)
-    other = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
-    other.execute("PRAGMA journal_mode = WAL")
-    other.execute("BEGIN IMMEDIATE")
-    ended = aragora_db("migrate", DATABASE_URL=url, ARAGORA_DB_MIGRATION_LOCK_TIMEOUT="1")
-    assert ended.code == TRY_AGAIN
-    assert "waited 1 s" in ended.err
-    other.execute("COMMIT")
-    other.close()
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode = WAL")
+        other.execute("BEGIN IMMEDIATE")
+        ended = aragora_db("migrate", DATABASE_URL=url, ARAGORA_DB_MIGRATION_LOCK_TIMEOUT="1")
+        assert ended.code == TRY_AGAIN
+        assert "waited 1 s" in ended.err
+        other.execute("COMMIT")
     assert aragora_db("migrate").code == DONE
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import logging
 import shutil
 import textwrap
@@ -13,7 +15,11 @@ from alembic.config import main as alembic_main
 
 from aragora_db.config import Settings
 from aragora_db.config.variables import variable_of
+from aragora_db.database import Database
 from aragora_db.migrations import scripts
+from aragora_db.testing.databases import create_database, drop_database, template_database
+from aragora_db.testing.fresh import FreshDatabases
+from aragora_db.testing.handles import PostgresServer
 
 ROOT = scripts.script_location().parent
 
@@ -53,6 +59,57 @@ def alembic(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         return capsys.readouterr().out
 
     return run
+
+
+AtRevision = Callable[[str, str | None], str]
+
+
+@pytest.fixture(scope="session")
+def _sqlite_templates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("at_revision")
+
+
+@pytest.fixture
+def at_revision(
+    fresh_databases: FreshDatabases, _sqlite_templates: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[AtRevision]:
+    """Makes databases that were migrated up to a revision, or not at all: ``at_revision(dialect, revision)``.
+
+    They are copies of a template for each revision, which is migrated once in a run.
+    """
+    made: list[tuple[PostgresServer, str]] = []
+    numbers = itertools.count(1)
+
+    def sqlite(key: str, build: Callable[[str], None]) -> str:
+        template = _sqlite_templates / f"{key}.db"
+        if not template.exists():
+            build(f"sqlite:///{template}")
+        path = tmp_path / f"{key}_{next(numbers)}.db"
+        shutil.copyfile(template, path)
+        return f"sqlite:///{path}"
+
+    def postgresql(key: str, build: Callable[[str], None]) -> str:
+        server: PostgresServer = request.getfixturevalue("postgres_server")
+        made.append((server, server.unique_name()))
+        return create_database(server.admin_url, made[-1][1], template_database(server, key, build))
+
+    def make(dialect: str, revision: str | None) -> str:
+        if revision is None:
+            return fresh_databases.url(dialect, migrated=False)
+
+        def build(url: str) -> None:
+            database = Database(url)
+            database.migrate(revision)
+            database.close()
+
+        # The checksums: a test that has edited one of these revisions gets a template of its own.
+        chain = scripts.chain()[: scripts.chain().index(revision) + 1]
+        content = hashlib.sha256("".join(map(scripts.checksum, chain)).encode()).hexdigest()
+        return {"sqlite": sqlite, "postgresql": postgresql}[dialect](f"{revision}_{content[:16]}", build)
+
+    yield make
+    for server, name in made:
+        drop_database(server.admin_url, name)
 
 
 class Revisions:

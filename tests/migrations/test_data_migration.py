@@ -1,4 +1,4 @@
-"""The documented data migration, from the revision before it to head."""
+"""The documented data migration, from the revision before it; its slices are small here."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import sqlalchemy as sa
 
 from aragora_db import Database, Settings
 
-SLICE = 5_000
-ROWS = SLICE + 1_000
+REVISION = "20260116_backfill_workspace_id"
+SLICE = 50
+ROWS = SLICE + 10
 """Two slices: the second is not full."""
 
 INSERT = sa.text(
@@ -17,10 +18,11 @@ INSERT = sa.text(
 
 
 @pytest.mark.parametrize("rows", [0, SLICE, ROWS], ids=["none", "one full slice", "two slices"])
-def test_every_debate_of_an_organisation_gets_its_workspace(rows, dialect, fresh_databases):
+def test_every_debate_of_an_organisation_gets_its_workspace(rows, dialect, at_revision, revisions):
     """A slice that is left out leaves debates that no workspace lists; nobody would miss them for months."""
-    database = Database(Settings.explicit(database_url=fresh_databases.url(dialect, migrated=False)))
-    database.migrate("20260115_add_workspace_id")
+    revisions.unseal()
+    revisions.edit(REVISION, "SLICE = 5_000", f"SLICE = {SLICE}")
+    database = Database(Settings.explicit(database_url=at_revision(dialect, "20260115_add_workspace_id")))
     given = [{"id": f"debate-{n:05}", "org": f"org-{n % 7}"} for n in range(rows)]
     others = [{"id": f"private-{n}", "org": None} for n in range(3)]
     with database.engine.begin() as connection:
@@ -28,7 +30,7 @@ def test_every_debate_of_an_organisation_gets_its_workspace(rows, dialect, fresh
         connection.execute(
             sa.text("UPDATE debates SET workspace_id = 'chosen', org_id = 'org-9' WHERE id = 'private-0'")
         )
-    assert "20260116_backfill_workspace_id" in database.migrate()
+    assert database.migrate(REVISION) == [REVISION]
     with database.engine.connect() as connection:
         found = connection.execute(sa.text("SELECT id, workspace_id FROM debates ORDER BY id")).all()
     expected = {row["id"]: row["org"] for row in [*given, *others]} | {"private-0": "chosen"}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+import support
 
 from aragora_db import Database, Settings
 from aragora_db.cli import main
@@ -34,11 +34,11 @@ def ratings(session) -> int:
 
 @pytest.fixture
 def opened():
-    """Makes databases, and closes them at the end."""
+    """Makes databases with these settings, which are not validated, and closes them at the end."""
     made: list[Database] = []
 
     def make(url: str, **settings) -> Database:
-        made.append(Database(Settings.explicit(database_url=url, **settings)))
+        made.append(Database(Settings.explicit(database_url=url).model_copy(update=settings)))
         return made[-1]
 
     yield make
@@ -93,10 +93,9 @@ def test_a_database_in_memory_is_initialised(opened):
 
 
 @pytest.mark.parametrize("auto_migrate", [None, False])
-def test_pending_revisions_are_named_and_nothing_is_touched(auto_migrate, dialect, fresh_databases, opened):
+def test_pending_revisions_are_named_and_nothing_is_touched(auto_migrate, dialect, at_revision, opened):
     """A replica of the new version that migrates by itself takes the old ones down in the middle of a roll-out."""
-    url = fresh_databases.url(dialect, migrated=False)
-    migrate(target(url), "20260112_debates")
+    url = at_revision(dialect, "20260112_debates")
     before = inspect_state(target(url))
     sentence = f"is at 20260112_debates and {len(before.pending)} revisions are pending.* run aragora-db migrate"
     with (
@@ -109,8 +108,8 @@ def test_pending_revisions_are_named_and_nothing_is_touched(auto_migrate, dialec
 
 def test_a_database_ahead_is_refused(dialect, fresh_databases, opened, revisions):
     """An old version that writes into a newer schema leaves columns empty that the new one relies on."""
+    url = fresh_databases.url(dialect)
     newer = revisions.add("20991231_newer")
-    url = fresh_databases.url(dialect, migrated=False)
     migrate(target(url))
     revisions.remove(newer)
     head = scripts.head()
@@ -121,10 +120,9 @@ def test_a_database_ahead_is_refused(dialect, fresh_databases, opened, revisions
         opened(url).transact(ratings)
 
 
-def test_auto_migrate_applies_what_is_pending(dialect, fresh_databases, opened):
+def test_auto_migrate_applies_what_is_pending(dialect, at_revision, opened):
     """ARAGORA_AUTO_MIGRATE_ON_STARTUP=true is for single instances, which nobody migrates by hand."""
-    url = fresh_databases.url(dialect, migrated=False)
-    migrate(target(url), "20260112_debates")
+    url = at_revision(dialect, "20260112_debates")
     assert opened(url, auto_migrate=True).transact(ratings) == 0
     assert inspect_state(target(url)).verdict is Verdict.AT_HEAD
 
@@ -150,31 +148,29 @@ def test_looking_does_not_make_a_file(tmp_path: Path, monkeypatch, capsys):
 
 
 @pytest.fixture
-def half_way(dialect, fresh_databases, revisions, tmp_path):
+def half_way(dialect, at_revision, revisions, tmp_path):
     """Makes a database that another thread migrates; its last revision waits until the block ends."""
     arrived, gate = tmp_path / "arrived", tmp_path / "gate"
     body = f"""
         import pathlib, time
         pathlib.Path({str(arrived)!r}).touch()
         while not pathlib.Path({str(gate)!r}).exists():
-            time.sleep(0.02)
+            time.sleep(0.01)
     """
 
     @contextmanager
     def block(start: str | None, *, fails: bool = False):
-        url = fresh_databases.url(dialect, migrated=False)
-        if start:
-            migrate(target(url), start)
+        url = at_revision(dialect, start)
         revisions.add("20991231_slow", body + "    raise RuntimeError" * fails)
         with ThreadPoolExecutor(1) as pool:
             other = pool.submit(migrate, target(url))
             try:
-                while not arrived.exists():
-                    assert not other.done(), other.exception()
-                    time.sleep(0.02)
+                support.eventually(lambda: arrived.exists() or other.done(), "the last revision runs")
+                assert arrived.exists(), other.exception(support.HANG_SECONDS)
                 yield url
             finally:
                 gate.touch()
+                wait([other], support.HANG_SECONDS)
 
     return block
 
@@ -185,8 +181,8 @@ def use_meanwhile(block, database) -> Future:
         with block as url:
             assert inspect_state(target(url)).verdict is not Verdict.AT_HEAD
             first_use = pool.submit(lambda: database(url).transact(ratings))
-            assert not wait([first_use], timeout=0.5).done
-        wait([first_use])
+            assert not wait([first_use], timeout=0.3).done
+        wait([first_use], support.HANG_SECONDS)
     return first_use
 
 
@@ -194,20 +190,20 @@ def use_meanwhile(block, database) -> Future:
 def test_a_first_use_in_the_middle_of_another_waits_for_it(start, half_way, opened):
     """Two replicas start on an empty database: the second would see half of the revisions and die of SchemaBehind."""
     smallest = {"pool_size": 1, "pool_max_overflow": 0, "pool_timeout": 1}
-    assert use_meanwhile(half_way(start), lambda url: opened(url, **smallest)).result() == 0
+    assert use_meanwhile(half_way(start), lambda url: opened(url, **smallest)).result(0) == 0
 
 
 def test_a_first_use_that_waited_in_vain_says_what_is_pending(half_way, opened):
     """The other process failed: what it left is not taken for an empty database."""
     with pytest.raises(SchemaBehind, match="revisions are pending"):
-        use_meanwhile(half_way("20260112_debates", fails=True), opened).result()
+        use_meanwhile(half_way("20260112_debates", fails=True), opened).result(0)
 
 
 def test_a_first_use_waits_for_a_bounded_time(half_way, opened):
     """A migration that hangs must not hang every replica without a word."""
-    expected = r"process \d+ \(.* migrate, .*holds the migration lock, waited 1 s|kept writing to .*, waited 1 s"
+    expected = r"process \d+ \(.* migrate, .*holds the migration lock, waited 0.1 s|kept writing to .*, waited 0.1 s"
     with half_way("20260112_debates") as url, pytest.raises(MigrationLocked, match=expected):
-        opened(url, migration_lock_timeout=1).transact(ratings)
+        opened(url, migration_lock_timeout=0.1).transact(ratings)
 
 
 def test_a_partial_migration_goes_on_to_head(dialect, fresh_databases):

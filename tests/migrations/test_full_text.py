@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 import sqlalchemy as sa
 
 from aragora_db import Database, Settings
-from aragora_db.cli import main
 from aragora_db.migrations import vocabulary
 from aragora_db.migrations.status import drift, status
 from aragora_db.migrations.upgrade import inspect_state
@@ -31,10 +28,9 @@ OLD_ROWS = (
 
 
 @pytest.fixture
-def before(dialect, fresh_databases):
+def before(dialect, at_revision):
     """A database of the release before full-text search, with rows."""
-    database = Database(Settings.explicit(database_url=fresh_databases.url(dialect, migrated=False)))
-    database.migrate(BEFORE)
+    database = Database(Settings.explicit(database_url=at_revision(dialect, BEFORE)))
     execute(database, *OLD_ROWS)
     yield database
     database.close()
@@ -78,7 +74,7 @@ FAILS_IN = {
 
 
 @pytest.mark.parametrize("revision", FAILS_IN)
-def test_an_interrupted_fill_leaves_nothing(revision, before, monkeypatch, dialect, fresh_databases):
+def test_an_interrupted_fill_leaves_nothing(revision, before, monkeypatch, dialect, at_revision):
     """Half of the words under an index that looks whole, or a table that makes the next attempt fail."""
     execute(before, FAILS_IN[revision])
     real = vocabulary.words
@@ -96,8 +92,7 @@ def test_an_interrupted_fill_leaves_nothing(revision, before, monkeypatch, diale
     assert revision in state.pending
     monkeypatch.setattr(vocabulary, "words", real)
     # PostgreSQL keeps the revisions that were finished, SQLite none.
-    clean = Database(Settings.explicit(database_url=fresh_databases.url(dialect, migrated=False)))
-    clean.migrate(state.current)
+    clean = Database(Settings.explicit(database_url=at_revision(dialect, state.current)))
     assert objects(before) == objects(clean)
     clean.close()
     assert before.migrate() == list(state.pending)
@@ -122,16 +117,6 @@ def test_interrupted_topics_leave_nothing(before, revisions):
     with before.engine.connect() as connection:
         found = connection.exec_driver_sql("SELECT consensus_id, word FROM consensus_topic_words ORDER BY 1, 2").all()
     assert [tuple(row) for row in found] == [("c1", "a"), ("c1", "topic"), ("c2", "another"), ("c2", "topic")]
-
-
-def test_check_is_silent(before, monkeypatch, capsys):
-    """A deployment's gate that cries wolf over FTS5's tables is switched off."""
-    before.migrate()
-    monkeypatch.setenv("DATABASE_URL", before.settings.database_url.get_secret_value())
-    with pytest.raises(SystemExit) as ended:
-        main(["check", "--json"])
-    document = json.loads(capsys.readouterr().out)
-    assert (ended.value.code, document["good"], document["schema"]["drift"]) == (0, True, [])
 
 
 TAMPERED = {

@@ -21,12 +21,12 @@ HEAD = scripts.head()
 
 
 @pytest.fixture
-def make_database(dialect, fresh_databases):
-    """Makes databases, and closes them."""
+def make_database(dialect, fresh_databases, at_revision):
+    """Makes databases at head, or at a revision, and closes them."""
     made: list[Database] = []
 
-    def make(*, migrated: bool = True) -> Database:
-        url = fresh_databases.url(dialect, migrated=migrated)
+    def make(revision: str | None = HEAD) -> Database:
+        url = fresh_databases.url(dialect) if revision == HEAD else at_revision(dialect, revision)
         made.append(Database(Settings.explicit(database_url=url)))
         return made[-1]
 
@@ -52,7 +52,7 @@ def aragora_db(monkeypatch, capsys):
 
 def test_every_revision_is_on_record(make_database):
     """An incident review asks which file ran, when, by whom and how long; a gap in the record is no record."""
-    database = make_database(migrated=False)
+    database = make_database(None)
     started = datetime.now(UTC)
     applied = database.migrate()
     with database.session(read_only=True) as session:
@@ -115,8 +115,8 @@ def test_line_ends_are_no_edit(make_database, revisions):
 
 def test_a_database_ahead_says_deploy_the_newer_version(make_database, revisions, aragora_db, alembic):
     """Called "behind", it would send somebody to migrate backward."""
+    database = make_database()
     newer = revisions.add("20991231_newer")
-    database = make_database(migrated=False)
     database.migrate()
     revisions.remove(newer)
     text = f"this database is at {newer}, which this version does not know.*deploy the newer version"
@@ -137,8 +137,8 @@ def test_a_database_ahead_says_deploy_the_newer_version(make_database, revisions
 
 def test_a_diverged_database_names_the_last_common_revision(make_database, revisions, aragora_db):
     """Two branches were deployed: what to merge starts after the last revision that both have."""
+    database = make_database()
     theirs = revisions.add("20991230_theirs")
-    database = make_database(migrated=False)
     database.migrate()
     revisions.remove(theirs)
     ours = revisions.add("20991231_ours")
@@ -152,8 +152,7 @@ def test_a_diverged_database_names_the_last_common_revision(make_database, revis
 
 def test_a_database_behind_lists_what_is_pending(make_database, aragora_db):
     """The list is what an operator reads before running it."""
-    database = make_database(migrated=False)
-    database.migrate(scripts.chain()[-3])
+    database = make_database(scripts.chain()[-3])
     pending = list(scripts.chain()[-2:])
     code, out, _ = aragora_db(database, "status")
     assert code == 1
@@ -167,7 +166,7 @@ def test_a_database_behind_lists_what_is_pending(make_database, aragora_db):
 
 def test_tables_without_a_version_are_not_migrated_over(make_database, aragora_db):
     """Somebody made the tables by hand or restored a part: the first CREATE TABLE would fail half way."""
-    database = make_database(migrated=False)
+    database = make_database(None)
     with database.engine.begin() as connection:
         connection.exec_driver_sql("CREATE TABLE elo_ratings (agent_name text)")
     for attempt in (database.migrate, database.ensure_ready):

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 
 import pytest
+import support
 
 from aragora_db.migrations import lint, scripts
 
@@ -120,4 +121,5 @@ def test_the_manifest_is_what_sha256sum_reads():
             ["sha256sum", "--check", "--strict", "--quiet", folder / scripts.RELEASED],
             cwd=folder / "versions",
             check=True,
+            timeout=support.HANG_SECONDS,
         )

@@ -7,13 +7,13 @@ import subprocess
 import psycopg
 import pytest
 import sqlalchemy as sa
+import support
 
 from aragora_db import Database, Settings, derived
 from aragora_db.cli import main
 from aragora_db.engine import Target
 from aragora_db.migrations import scripts
 from aragora_db.migrations.status import status
-from aragora_db.migrations.upgrade import migrate
 from aragora_db.models import ContinuumKeywords
 from aragora_db.sql.keywords import matches
 from aragora_db.testing.plugin import missing
@@ -38,13 +38,13 @@ def aragora_db(capsys):
 def psql(postgres_server, tmp_path):
     """Runs a script through psql, which stops at the first error."""
     if postgres_server.bindir is None or not (postgres_server.bindir / "psql").exists():
-        missing("psql is not installed here, so the printed SQL cannot be run")
+        missing("no psql here: the printed SQL cannot be run. Install the package postgresql-client")
 
     def run(url: str, script: str) -> None:
         path = tmp_path / "migrate.sql"
         path.write_text(script)
         command = [postgres_server.bindir / "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", path, url]
-        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+        ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=support.HANG_SECONDS)
         assert ended.returncode == 0, ended.stderr
 
     return run
@@ -72,11 +72,10 @@ def test_the_printed_sql_gives_the_same_database(default, fresh_databases, monke
     assert "nothing to do" in aragora_db("migrate")
 
 
-def test_a_span_goes_on_from_where_the_database_is(fresh_databases, monkeypatch, aragora_db, psql):
+def test_a_span_goes_on_from_where_the_database_is(at_revision, monkeypatch, aragora_db, psql):
     """The second time, the administrator gets only what is new."""
-    url = fresh_databases.url("postgresql", migrated=False)
+    url = at_revision("postgresql", "20260115_add_workspace_id")
     target = Target.of(Settings.explicit(database_url=url))
-    migrate(target, "20260115_add_workspace_id")
     monkeypatch.setenv("DATABASE_URL", url)
     script = aragora_db("migrate", "--sql", "--version", "20260115_add_workspace_id:head")
     assert "CREATE TABLE elo_matches" not in script
@@ -84,11 +83,10 @@ def test_a_span_goes_on_from_where_the_database_is(fresh_databases, monkeypatch,
     assert status(target).good
 
 
-def test_words_are_left_to_later(fresh_databases, monkeypatch, aragora_db, psql):
+def test_words_are_left_to_later(at_revision, monkeypatch, aragora_db, psql):
     """Python decides what a word is, and printed SQL cannot: the schema is whole, the words come after it."""
-    url = fresh_databases.url("postgresql", migrated=False)
+    url = at_revision("postgresql", "20260121_drop_index_debates_task")
     target = Target.of(Settings.explicit(database_url=url))
-    migrate(target, "20260121_drop_index_debates_task")
     with psycopg.connect(url) as connection:
         connection.execute("INSERT INTO continuum_memory (id, content) VALUES ('m', 'Die Straße')")
         connection.execute(

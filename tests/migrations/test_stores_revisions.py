@@ -90,10 +90,9 @@ def fill(database: Database, **more: list[dict[str, Any]]) -> None:
 
 
 @pytest.fixture
-def before(dialect, fresh_databases):
+def before(dialect, at_revision):
     """A database of the release before, without rows."""
-    database = Database(Settings.explicit(database_url=fresh_databases.url(dialect, migrated=False)))
-    database.migrate(BEFORE)
+    database = Database(Settings.explicit(database_url=at_revision(dialect, BEFORE)))
     yield database
     database.close()
 
