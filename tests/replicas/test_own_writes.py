@@ -262,7 +262,7 @@ def disturb(cluster, stop: threading.Event) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("wait", [0.0, 0.2])
-@pytest.mark.parametrize("rounds", [20, pytest.param(200, marks=pytest.mark.faults)])
+@pytest.mark.parametrize("rounds", [20, pytest.param(200, marks=[pytest.mark.faults, pytest.mark.timeout(600)])])
 def test_nobody_ever_reads_an_old_value_of_their_own(open_database, cluster, wait: float, rounds: int):
     """The promise itself, with threads and tasks, while replicas pause, resume and crash."""
     database = open_database(replica_wait=wait)
@@ -290,7 +290,7 @@ def test_nobody_ever_reads_an_old_value_of_their_own(open_database, cluster, wai
     try:
         jobs = [Job(lambda who=who: count(who)) for who in range(4)] + [Job(lambda: asyncio.run(all_async()))]
         for job in jobs:
-            job.result()
+            job.result(10 * HANG_SECONDS)
     finally:
         stop.set()
         disturber.result()
