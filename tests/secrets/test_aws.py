@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import pickle
+import select
 import subprocess
 import sys
-import threading
 import traceback
 
 import pytest
@@ -342,14 +343,21 @@ def test_a_fork_while_a_refresh_is_under_way(put, aws, secret_name, eventually):
     aws.gate.clear()
     eventually(lambda: source.get("DATABASE_URL") == ONE and len(aws.asked) == 2, "somebody asks")
     put(secret_name, {"DATABASE_URL": TWO})
+    reader, writer = os.pipe()
 
     def refreshes() -> bool:
+        os.write(writer, b"x")
         return source.get("DATABASE_URL") == ONE and source.refresh() and source.get("DATABASE_URL") == TWO
 
-    opens = threading.Timer(0.1, aws.gate.set)  # in this process, when the child asks
-    opens.start()
+    def open_the_gate() -> None:
+        assert select.select([reader], [], [], HANG_SECONDS)[0], "there is no child"
+        aws.gate.set()
+
+    opens = Job(open_the_gate)  # in this process, once the child has begun
     assert forked(refreshes)
-    opens.join(HANG_SECONDS)
+    opens.result()
+    os.close(reader)
+    os.close(writer)
 
 
 def _output_of(code):
