@@ -23,11 +23,11 @@ __all__ = ["Baseline", "reset_database", "take_baseline"]
 _LARGEST_TABLE = 32 * 8192
 """Bytes that a table may have and still be emptied by DELETE; beyond it, a copy of the template is quicker."""
 
-_SESSION_SECONDS = 1.0
+_SESSION_SECONDS = 0.3
 """How long a session that the test has closed may take to end on the server."""
 
-# The rows of the schema's objects: a changed row has a new xmin, an added or removed one changes the count. A user's
-# objects have an oid of 16384 (FirstNormalObjectId, access/transam.h) or more. pg_depend has a row for every object that
+# Rows of the schema's objects: a changed row has a new xmin, an added or removed one changes the count. A user's
+# objects have an oid of 16384 (FirstNormalObjectId, access/transam.h) or more. pg_depend has a row for each object that
 # was created, whatever its kind; the others are what ALTER, GRANT and COMMENT change.
 _CATALOGUES = (
     ("pg_depend", "true"),

@@ -12,7 +12,16 @@ from urllib.parse import urlsplit
 
 from aragora_db.testing.binaries import PostgresBinaries
 from aragora_db.testing.handles import url_of_database
-from aragora_db.testing.process import Account, ServerProcess, free_port, launch, log_path, run, start_error
+from aragora_db.testing.process import (
+    STOP_SECONDS,
+    Account,
+    ServerProcess,
+    free_port,
+    launch,
+    log_path,
+    run,
+    start_error,
+)
 from aragora_db.testing.servers import PostgresAddress, postmaster_is_ready, start_postgresql
 from aragora_db.testing.workspace import readable_postgres, server_folder
 
@@ -58,7 +67,7 @@ class Server:
         for pid in ours:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        self._process.process.wait()
+        self._process.process.wait(STOP_SECONDS)
 
     def start(self) -> None:
         """Start it again; return when it accepts connections."""

@@ -25,7 +25,7 @@ def run(command: list[str | Path]) -> str:
     Raises:
         Refused: it ended with another code than 0; with everything it said.
     """
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 -- a validator we looked up
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)  # noqa: S603 -- a validator we looked up
     said = (done.stdout + done.stderr).strip()
     if done.returncode != 0:
         raise Refused(said or f"{Path(command[0]).name} ended with code {done.returncode}")

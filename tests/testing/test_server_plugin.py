@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -72,6 +73,18 @@ def test_nothing_is_started_before_a_test_asks(inner_pytest: InnerPytest) -> Non
     """A run of three unit tests must not pay for a PostgreSQL. Without pytest-xdist, as users may have it."""
     output, _ = output_of(process := inner_pytest(NEEDS_NOTHING))
     assert process.returncode == 0, output
+
+
+def test_the_examples_of_the_guide_run(inner_pytest: InnerPytest) -> None:
+    """What a newcomer copies from docs/guide/testing.md passes as it stands."""
+    guide = (Path(__file__).parents[2] / "docs" / "guide" / "testing.md").read_text(encoding="utf-8")
+    conftest, *examples = re.findall(r"```python\n# (\S+)\n(.*?)```", guide, re.DOTALL)
+    assert conftest == ("conftest.py", 'pytest_plugins = ["aragora_db.testing.plugin"]\n'), "as inner_pytest writes it"
+    source = "\n".join(code.replace("def test_", f"def test_{number}_") for number, (_, code) in enumerate(examples))
+    asyncio = ["-p", "pytest_asyncio.plugin", "-o", "asyncio_default_fixture_loop_scope=function"]
+    output, _ = output_of(process := inner_pytest(source, *asyncio))
+    assert process.returncode == 0, output
+    assert "6 passed" in output
 
 
 @pytest.mark.parametrize(
