@@ -14,10 +14,10 @@ from __future__ import annotations
 import os
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import pytest
 
@@ -208,14 +208,15 @@ async def _async_database(async_engine_case: EngineCase, fresh_databases: FreshD
     await database.aclose()
 
 
+def _needs_pytest_asyncio() -> None:
+    """Fail: only pytest-asyncio runs async fixtures."""
+    pytest.fail("async_database needs pytest-asyncio: pip install pytest-asyncio", pytrace=False)
+
+
 try:
     import pytest_asyncio
 except ImportError:
-
-    @pytest.fixture
-    def async_database() -> None:
-        """Fail: async fixtures need pytest-asyncio."""
-        pytest.fail("async_database needs pytest-asyncio: pip install pytest-asyncio", pytrace=False)
+    async_database: Any = pytest.fixture(_needs_pytest_asyncio, name="async_database")
 else:
     async_database = pytest_asyncio.fixture(_async_database, name="async_database")
 
@@ -249,8 +250,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def _reason_of(report: Any) -> str:
     """The reason of a skip: pytest reports ``(path, line, "Skipped: reason")``."""
-    longrepr: Sequence[Any] | Any = report.longrepr
-    return str(longrepr[2]).removeprefix("Skipped: ") if isinstance(longrepr, tuple) else str(longrepr)
+    longrepr: object = report.longrepr
+    if isinstance(longrepr, tuple):
+        _path, _line, text = cast("tuple[str, int, str]", longrepr)
+        return text.removeprefix("Skipped: ")
+    return str(longrepr)
 
 
 def missing(reason: str) -> NoReturn:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -57,6 +58,8 @@ _CATALOGUE = (
 
 _TABLES = """SELECT oid::regclass::text FROM pg_class
     WHERE oid >= 16384 AND relkind = 'r' AND relpersistence <> 't' ORDER BY 1"""
+
+_ROWS = "(SELECT coalesce(md5(string_agg(t::text, E'\\n' ORDER BY t::text)), '') FROM {table} AS t)"
 
 _SEQUENCES = (
     """SELECT seqrelid::regclass::text, seqstart, pg_sequence_last_value(seqrelid) FROM pg_sequence ORDER BY 1"""
@@ -115,7 +118,7 @@ $reset$
 class Baseline:
     """What a fresh copy of a template looks like, as the statement that resets a used copy to it."""
 
-    statement: str
+    statement: bytes
 
 
 def take_baseline(url: str) -> Baseline:
@@ -128,17 +131,13 @@ def take_baseline(url: str) -> Baseline:
         psycopg.Error: the server could not be reached, or refused.
     """
     with psycopg.connect(url) as connection:
-        seeded = [name for (name,) in connection.execute(_TABLES).fetchall() if _has_rows(connection, name)]
-        rows = (
-            " || ' ' || ".join(
-                f"(SELECT coalesce(md5(string_agg(t::text, E'\\n' ORDER BY t::text)), '') FROM {name} AS t)"
-                for name in seeded
-            )
-            or "''"
-        )
-        catalogue, contents = connection.execute(f"SELECT {_CATALOGUE}, {rows}").fetchone() or ("", "")
+        tables = [str(name) for (name,) in connection.execute(_TABLES)]
+        seeded = [name for name in tables if _query(connection, f"SELECT FROM {name} LIMIT 1")]
+        hashes = [_ROWS.format(table=name) for name in seeded]
+        rows = " || ' ' || ".join(hashes) or "''"
+        [(catalogue, contents)] = _query(connection, f"SELECT {_CATALOGUE}, {rows}")
         sequences = connection.execute(_SEQUENCES).fetchall()
-    values = {
+    values: dict[str, object] = {
         "seeded": seeded,
         "expected_catalogue": catalogue,
         "expected_rows": contents,
@@ -148,7 +147,7 @@ def take_baseline(url: str) -> Baseline:
         "values": [value for _, _, value in sequences],
     }
     literals = {name: sql.Literal(value).as_string() for name, value in values.items()}
-    return Baseline(_RESET.format(catalogue=_CATALOGUE, rows=rows, **literals))
+    return Baseline(_RESET.format(catalogue=_CATALOGUE, rows=rows, **literals).encode())
 
 
 def reset_database(url: str, baseline: Baseline) -> str | None:
@@ -167,9 +166,9 @@ def reset_database(url: str, baseline: Baseline) -> str | None:
             while True:
                 try:
                     connection.execute(baseline.statement)
-                except psycopg.errors.ObjectInUse as error:
+                except psycopg.errors.ObjectInUse:
                     if time.monotonic() > deadline:
-                        return error.diag.message_primary
+                        raise
                     time.sleep(0.002)
                 else:
                     return None
@@ -177,5 +176,6 @@ def reset_database(url: str, baseline: Baseline) -> str | None:
         return error.diag.message_primary or str(error)
 
 
-def _has_rows(connection: psycopg.Connection[tuple[object, ...]], table: str) -> bool:
-    return connection.execute(f"SELECT FROM {table} LIMIT 1").fetchone() is not None
+def _query(connection: psycopg.Connection[tuple[Any, ...]], statement: str) -> list[tuple[Any, ...]]:
+    """Run a statement that is built from names in the catalogue. As bytes, because psycopg types texts as literals."""
+    return connection.execute(statement.encode()).fetchall()
