@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from aragora_db import errors
     from aragora_db.config import Settings
     from aragora_db.database import Database
-    from aragora_db.process import get_database
+    from aragora_db.database.default import get_database
 
 __version__ = "0.1.0"
 
@@ -21,7 +21,7 @@ __all__ = ["Database", "Settings", "__version__", "errors", "get_database"]
 _HOMES = {
     "Database": "aragora_db.database",
     "Settings": "aragora_db.config",
-    "get_database": "aragora_db.process",
+    "get_database": "aragora_db.database.default",
 }
 
 

@@ -11,7 +11,7 @@ from grown import both_dialects, numbers, run_sql
 from measure import Result, Row, against, in_turns
 
 from aragora_db import Database, Settings
-from aragora_db.cached import CachedElo
+from aragora_db.database.cached_stores import CachedElo
 from aragora_db.stores import EloStore
 from aragora_db.testing.client import OwnKeeper, ask
 

@@ -8,8 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 from schema_tables import POSTGRESQL, SQLITE, Domain, default_of, names, spelled, type_on, uniques
 
-from aragora_db.ddl import SQLiteCheck
 from aragora_db.types import EnumText, Text
+from aragora_db.types.ddl import SQLiteCheck
 
 HEAD = """\
 # Schema

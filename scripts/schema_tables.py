@@ -10,7 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from aragora_db import ddl, models
+from aragora_db import models
+from aragora_db.types import ddl
 
 # A story rather than an alphabet: what agents earn, what they remember, who they are, what they say.
 _ORDER = (

@@ -126,7 +126,7 @@ def reindex(json: Json = False) -> None:
     Needed after rows were written past the ORM: \copy, SQL by hand, bulk inserts, or an upgrade with migrate --sql.
     Sessions and stores keep the words in step by themselves. May be run at any time, and again.
     """
-    from aragora_db.derived import rebuild  # noqa: PLC0415 -- loads the models
+    from aragora_db.search.index import rebuild  # noqa: PLC0415 -- loads the models
 
     with closing(Database(_settings())) as database:
         found = database.transact(rebuild)

@@ -10,11 +10,11 @@ from typing import Annotated
 
 import typer
 
-from aragora_db.backup import Backup, back_up
-from aragora_db.backup import restore as restore_from
 from aragora_db.cli.output import print_json, stderr, stdout
 from aragora_db.config import Settings
 from aragora_db.database import Database
+from aragora_db.operate.backup import Backup, back_up
+from aragora_db.operate.backup import restore as restore_from
 
 __all__ = ["register"]
 

@@ -13,7 +13,7 @@ from aragora_db.cli.output import print_json, stderr, stdout
 from aragora_db.config import Settings
 
 if TYPE_CHECKING:
-    from aragora_db.doctor import Finding
+    from aragora_db.operate.doctor import Finding
 
 __all__ = ["register", "show"]
 
@@ -42,7 +42,7 @@ def register(app: typer.Typer, settings: Callable[[], Settings]) -> None:
 
         Exit code 1 when there is an error; warnings are no error.
         """
-        from aragora_db.doctor import diagnose, healthy  # noqa: PLC0415 -- loads every check
+        from aragora_db.operate.doctor import diagnose, healthy  # noqa: PLC0415 -- loads every check
 
         with stderr.status("looking ..."):
             findings = diagnose(settings, urls=url or ())

@@ -43,8 +43,8 @@ def register(app: typer.Typer, settings: Callable[[], Settings]) -> None:
             raise ConfigurationError(
                 f"serving needs {', '.join(missing)}, which is not installed: pip install 'aragora_db[serve]'"
             )
-        from aragora_db.health.serve import listen, log_as_json  # noqa: PLC0415 -- an extra
-        from aragora_db.health.serve import serve as serve_until_told  # noqa: PLC0415 -- as above
+        from aragora_db.operate.health.serve import listen, log_as_json  # noqa: PLC0415 -- an extra
+        from aragora_db.operate.health.serve import serve as serve_until_told  # noqa: PLC0415 -- as above
 
         database = Database(settings())  # raises before anything listens
         if database.settings.redis_url is not None:

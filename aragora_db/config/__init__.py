@@ -5,10 +5,10 @@ Importing this loads neither psycopg nor the ORM: libpq is asked only when a Pos
 
 from __future__ import annotations
 
-from aragora_db.config.choices import Backend, Environment
 from aragora_db.config.dsn import Dsn, parse_dsn
+from aragora_db.config.enums import Backend, Environment
 from aragora_db.config.pooler import PoolerMode, detect_pooler
-from aragora_db.config.secrets import SecretSource
+from aragora_db.config.secrets.source import SecretSource
 from aragora_db.config.settings import Settings
 
 __all__ = [

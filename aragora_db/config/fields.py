@@ -7,9 +7,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
-from aragora_db.config import accept
-from aragora_db.config.choices import Backend, Environment, PoolerChoice, SslMode
-from aragora_db.config.group import Group
+from aragora_db.config import validators
+from aragora_db.config.base import Group
+from aragora_db.config.enums import Backend, Environment, PoolerChoice, SslMode
 from aragora_db.config.variables import Variable
 
 __all__ = ["Deployment", "Target", "Timing"]
@@ -19,8 +19,8 @@ _NO_LIMIT = "seconds; 0 is no limit"
 _SYSTEM = "seconds; 0 leaves it to the operating system"
 
 
-_Text = Annotated[str, Field(min_length=1), AfterValidator(accept.plain)]
-_Secret = Annotated[SecretStr, AfterValidator(accept.plain_secret)]
+_Text = Annotated[str, Field(min_length=1), AfterValidator(validators.plain)]
+_Secret = Annotated[SecretStr, AfterValidator(validators.plain_secret)]
 
 
 class Target(Group):
@@ -50,7 +50,7 @@ class Target(Group):
     ] = None
     pg_host: Annotated[
         _Text,
-        AfterValidator(accept.host),
+        AfterValidator(validators.host),
         Variable(
             "ARAGORA_PG_HOST",
             "Where PostgreSQL is when there is no DSN. Any one ARAGORA_PG_* means PostgreSQL.",
@@ -60,12 +60,12 @@ class Target(Group):
     pg_port: Annotated[int, Variable("ARAGORA_PG_PORT", "Its port.")] = Field(default=5432, ge=1, le=65535)
     pg_database: Annotated[
         _Text,
-        AfterValidator(accept.name),
+        AfterValidator(validators.name),
         Variable("ARAGORA_PG_DATABASE", "The database's name.", accepts="a name, taken as it is"),
     ] = "aragora"
     pg_user: Annotated[
         _Text,
-        AfterValidator(accept.name),
+        AfterValidator(validators.name),
         Variable("ARAGORA_PG_USER", "The role to log in as.", accepts="a name, taken as it is"),
     ] = "aragora"
     pg_password: Annotated[
@@ -79,7 +79,7 @@ class Target(Group):
     ] = None
     pg_ssl_mode: Annotated[
         SslMode,
-        BeforeValidator(accept.lower),
+        BeforeValidator(validators.lower),
         Variable(
             "ARAGORA_PG_SSL_MODE",
             "How far the connection is secured. A DSN says `sslmode=` itself.",
@@ -106,7 +106,7 @@ class Target(Group):
     ] = None
     data_dir: Annotated[
         Path,
-        AfterValidator(accept.folder),
+        AfterValidator(validators.folder),
         Variable("ARAGORA_DATA_DIR", "Folder of the SQLite file `aragora.db`.", accepts="a folder's path in UTF-8"),
     ] = Path(".nomic")
 
@@ -148,7 +148,7 @@ class Timing(Group):
     ] = Field(default=60, ge=0, le=3600)
     command_timeout: Annotated[
         float,
-        AfterValidator(accept.none_or_a_second),
+        AfterValidator(validators.none_or_a_second),
         Variable(
             "ARAGORA_DB_COMMAND_TIMEOUT",
             "After this the client gives up on an answer. Not below ARAGORA_DB_STATEMENT_TIMEOUT, so that the server "
@@ -221,7 +221,7 @@ class Timing(Group):
     ] = Field(default=30, ge=0, le=3600)
     pooler: Annotated[
         PoolerChoice,
-        BeforeValidator(accept.lower),
+        BeforeValidator(validators.lower),
         Variable(
             "ARAGORA_DB_POOLER",
             "Whether a pooler stands in front of the server. `auto` goes by port 6543, known hosts and "

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aragora_db.config.choices import Environment
 from aragora_db.config.dsn import Dsn
+from aragora_db.config.enums import Environment
 from aragora_db.errors import DistributedStateError
 
 if TYPE_CHECKING:

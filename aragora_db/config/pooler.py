@@ -5,8 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-from aragora_db.config.choices import PoolerChoice
 from aragora_db.config.dsn import TRUE_WORDS, Dsn
+from aragora_db.config.enums import PoolerChoice
 
 __all__ = ["PoolerMode", "detect_pooler"]
 

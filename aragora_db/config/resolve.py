@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from aragora_db.config.choices import Backend
 from aragora_db.config.dsn import Dsn, parse_dsn
+from aragora_db.config.enums import Backend
 from aragora_db.config.guard import NAME_A_DATABASE, distributed_because, refuse_local_state
 from aragora_db.config.read_urls import listed
-from aragora_db.config.secrets import SecretSource
+from aragora_db.config.secrets.source import SecretSource
 from aragora_db.config.variables import Problem, variable_of
 from aragora_db.errors import ConfigurationError
 

@@ -17,7 +17,7 @@ from aragora_db.config.env_file import read_env_file
 from aragora_db.config.fields import Deployment, Target, Timing
 from aragora_db.config.guard import distributed_because
 from aragora_db.config.masking import MASK, scheme_only
-from aragora_db.config.secrets import RotatingSource, SecretSource
+from aragora_db.config.secrets.source import RotatingSource, SecretSource
 from aragora_db.config.shared_fields import Redis, Secrets
 from aragora_db.config.variables import Problem, as_error, from_variables, misspelt_variables, variable_of
 from aragora_db.errors import ConfigurationError
@@ -128,7 +128,7 @@ class Settings(Deployment, Redis, Secrets, Timing, Target):
         """AWS Secrets Manager, when ARAGORA_USE_SECRETS_MANAGER is true. Nothing is connected to yet."""
         if not self.use_secrets_manager:
             return None
-        from aragora_db.config.aws import secrets_manager  # noqa: PLC0415 -- few deployments need it
+        from aragora_db.config.secrets.aws import secrets_manager  # noqa: PLC0415 -- few deployments need it
 
         return secrets_manager(self)
 

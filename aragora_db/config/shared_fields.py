@@ -7,16 +7,16 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
-from aragora_db.config import accept
-from aragora_db.config.group import Group
+from aragora_db.config import validators
+from aragora_db.config.base import Group
 from aragora_db.config.variables import Variable
 
 __all__ = ["Redis", "Secrets"]
 
 RedisMode = Literal["auto", "standalone", "sentinel", "cluster"]
 
-_Text = Annotated[str, Field(min_length=1), AfterValidator(accept.plain)]
-_Secret = Annotated[SecretStr, AfterValidator(accept.plain_secret)]
+_Text = Annotated[str, Field(min_length=1), AfterValidator(validators.plain)]
+_Secret = Annotated[SecretStr, AfterValidator(validators.plain_secret)]
 
 _NODES = "host or host:port, several separated by commas"
 
@@ -34,7 +34,7 @@ class Secrets(Group):
     ] = False
     secret_name: Annotated[
         _Text,
-        AfterValidator(accept.name),
+        AfterValidator(validators.name),
         Variable(
             "ARAGORA_SECRET_NAME",
             "The secret: a JSON object with the variables' names. Where it names no database, `<name>/database` with "
@@ -54,7 +54,7 @@ class Secrets(Group):
     ] = "us-east-1"
     secret_regions: Annotated[
         str,
-        AfterValidator(accept.plain),
+        AfterValidator(validators.plain),
         Variable(
             "ARAGORA_SECRET_REGIONS",
             "Regions to ask after the first one, in this order; unset is us-east-2, us-east-1.",
@@ -85,7 +85,7 @@ class Redis(Group):
     ] = None
     redis_mode: Annotated[
         RedisMode,
-        BeforeValidator(accept.lower),
+        BeforeValidator(validators.lower),
         Variable(
             "ARAGORA_REDIS_MODE",
             "`auto` is `sentinel` with ARAGORA_REDIS_SENTINEL_HOSTS, `cluster` with ARAGORA_REDIS_CLUSTER_NODES, else "
@@ -116,7 +116,7 @@ class Redis(Group):
     ] = None
     redis_ssl_ca_certs: Annotated[
         Path | None,
-        AfterValidator(lambda value: value if value is None else accept.folder(value)),
+        AfterValidator(lambda value: value if value is None else validators.folder(value)),
         Variable(
             "ARAGORA_REDIS_SSL_CA_CERTS",
             "The authority that signed Redis's certificate; unset trusts what the system trusts.",

@@ -10,17 +10,17 @@ from weakref import finalize
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from aragora_db.at_fork import forget_in_children
 from aragora_db.config import Settings
 from aragora_db.config.resolve import names_a_database, redis_configured
-from aragora_db.config.secrets import RotatingSource
-from aragora_db.database.connections import Connections
-from aragora_db.database.replicas import Replicas
+from aragora_db.config.secrets.source import RotatingSource
 from aragora_db.database.sessions import Sessions
 from aragora_db.engine import Target
-from aragora_db.engine.committed import Notify
-from aragora_db.engine.meter import Meter, Observer, PoolMetrics
+from aragora_db.engine.connections import Connections
+from aragora_db.engine.pool_metrics import Meter, Observer, PoolMetrics
+from aragora_db.engine.write_tracking import Notify
 from aragora_db.errors import AragoraDBError
-from aragora_db.forked import forget_in_children
+from aragora_db.replicas.router import Replicas
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -196,7 +196,7 @@ class Database(Sessions):
         return [] if self._replicas is None else self._replicas.health()
 
     def observe_pools(self, observer: Observer) -> None:
-        """Tell an observer of every engine, wait and hold, such as `aragora_db.telemetry` does."""
+        """Tell an observer of every engine, wait and hold, such as `aragora_db.operate.telemetry` does."""
         self._primary.meter.tell(observer)
 
     def schema_verdict(self) -> str:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
-from aragora_db.database.connections import Connections
-from aragora_db.database.replicas import Replicas
 from aragora_db.engine import READ_ONLY_OPTIONS
-from aragora_db.engine.replication import format_position
+from aragora_db.engine.connections import Connections
 from aragora_db.engine.retry import ATTEMPTS, RETRYABLE, delay
 from aragora_db.engine.sessions import READ_ONLY_SESSION, UnitOfWork
 from aragora_db.errors import UsageError
+from aragora_db.replicas.lsn import format_position
+from aragora_db.replicas.router import Replicas
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession

@@ -57,7 +57,9 @@ def add_debate(session: Session, argued: Argued) -> None:
     for name, claim in argued.claims.items():
         positions.record_statement(argued.id, name, "proposal", claim, 1, argued.scores[name] / 10)
         if reached:
-            personas.record_performance(name, domain, name == argued.winner, argued.id, "proposal")
+            personas.record_performance(
+                name, domain, success=name == argued.winner, debate_id=argued.id, action="proposal"
+            )
     positions.finalize_debate(argued.id, argued.winner, answer, argued.confidence)
     if answer is not None:
         _add_consensus(session, argued, answer)

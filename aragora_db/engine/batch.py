@@ -23,7 +23,7 @@ def run_batch(connection: Connection, name: str, writes: tuple[str, ...], work: 
     Args:
         connection: of one of our engines; sync, or the sync side of an async one.
         name: what logs call it.
-        writes: the tables it may write to, for `aragora_db.engine.committed`.
+        writes: the tables it may write to, for `aragora_db.engine.write_tracking`.
         work: gets the cursor, whose `execute`, `executemany` and `fetchall` are those of the DBAPI.
     """
     statement = f"-- batch: {name}; {'; '.join(f'INSERT INTO {table}' for table in writes)}"

@@ -11,7 +11,7 @@ from aragora_db.engine.target import Target
 from aragora_db.errors import AragoraDBError, ConfigurationError
 
 if TYPE_CHECKING:
-    from aragora_db.config.iam import IamTokens
+    from aragora_db.config.secrets.rds_iam import IamTokens
 
 __all__ = ["Credentials"]
 
@@ -39,7 +39,7 @@ class Credentials:
         self._complaint = ""
         self._tokens: IamTokens | None = None
         if target.settings.pg_iam_auth:
-            from aragora_db.config.iam import iam_tokens  # noqa: PLC0415 -- for those who use it
+            from aragora_db.config.secrets.rds_iam import iam_tokens  # noqa: PLC0415 -- for those who use it
 
             self._tokens = iam_tokens(target.settings.aws_region)
             self._tokens.check(target.dsn)

@@ -8,10 +8,10 @@ import sqlalchemy as sa
 from sqlalchemy import Engine
 from sqlalchemy.pool import Pool
 
-from aragora_db import json_text
-from aragora_db.engine import batch, failed, fork, postgresql, sqlite, translate
+from aragora_db.engine import abort_guard, batch, fork, postgresql, sqlite, translate
 from aragora_db.engine.pools import AsyncBoundedPool, BoundedPool, pool_arguments
 from aragora_db.engine.target import Target
+from aragora_db.types import json_text
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -78,7 +78,7 @@ def _listen(engine: Engine, target: Target) -> None:
     batch.allow_batches(engine)  # before the timers, which are to count its time
     _DIALECTS[target.dsn.backend].listen(engine, target)
     translate.translate_errors(engine)
-    failed.refuse_commit_after_failure(engine)
+    abort_guard.refuse_commit_after_failure(engine)
     fork.forget_connections_in_children(engine)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Self
 from sqlalchemy import exc as sa_exc
 from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool, Pool, PoolProxiedConnection, QueuePool
 
-from aragora_db.engine.meter import Meter
+from aragora_db.engine.pool_metrics import Meter
 from aragora_db.errors import ConfigurationError, PoolExhausted
 
 __all__ = ["AsyncBoundedPool", "BoundedPool", "pool_arguments"]

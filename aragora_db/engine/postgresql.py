@@ -11,9 +11,9 @@ from sqlalchemy import Connection, Engine, event
 from aragora_db.config import Settings
 from aragora_db.engine import watchdog
 from aragora_db.engine.begin import send_begin
+from aragora_db.engine.client_timeouts import watch_statements
 from aragora_db.engine.credentials import Credentials
-from aragora_db.engine.deadlines import watch_statements
-from aragora_db.engine.ping import ping_cheaply
+from aragora_db.engine.liveness import ping_cheaply
 from aragora_db.engine.target import Target
 from aragora_db.errors import ConfigurationError
 

@@ -14,7 +14,6 @@ from alembic.util import CommandError
 from sqlalchemy import event
 from sqlalchemy.pool import NullPool
 
-from aragora_db import ddl
 from aragora_db.config import Settings
 from aragora_db.engine import READ_ONLY_OPTIONS, Target, create_engine
 from aragora_db.engine.retry import delay
@@ -24,6 +23,7 @@ from aragora_db.migrations.forward_only import only_forward
 from aragora_db.migrations.lock import advisory_lock
 from aragora_db.migrations.state import VERSION_TABLE, State, Verdict, read_state
 from aragora_db.models import Base
+from aragora_db.types import ddl
 
 if TYPE_CHECKING:
     from alembic.runtime.environment import EnvironmentContext

@@ -7,7 +7,8 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from sqlalchemy.sql.elements import False_, True_
 
-from aragora_db import ddl, types, vectors
+from aragora_db import types
+from aragora_db.types import ddl, vector
 
 __all__ = ["render_item"]
 
@@ -23,7 +24,7 @@ _TYPES: tuple[tuple[type[sa.types.TypeEngine[Any]], str], ...] = (
     (types.UtcDateTime, "v.utc()"),
     (types.Json, "v.json()"),
     (types.Blob, "v.blob()"),
-    (vectors.Vector, "v.vector()"),
+    (vector.Vector, "v.vector()"),
 )
 
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from aragora_db import ddl
 from aragora_db.migrations import scripts
 from aragora_db.migrations.catalogue import Difference
 from aragora_db.migrations.catalogue.difference import Change
 from aragora_db.models import Base
+from aragora_db.types import ddl
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -14,10 +14,9 @@ from alembic import op
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.types import TypeEngine
 
-from aragora_db import ddl
-from aragora_db.ddl import CheckKind, SQLiteCheck, now
 from aragora_db.rules.words import words
-from aragora_db.types import Json
+from aragora_db.types import Json, ddl
+from aragora_db.types.ddl import CheckKind, SQLiteCheck, now
 
 __all__ = [
     "bigint",

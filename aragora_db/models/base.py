@@ -9,7 +9,8 @@ from typing import Annotated, Any, ClassVar
 import sqlalchemy as sa
 from sqlalchemy.orm import DeclarativeBase, MappedColumn, mapped_column
 
-from aragora_db import ddl, types
+from aragora_db import types
+from aragora_db.types import ddl
 
 __all__ = [
     "Base",

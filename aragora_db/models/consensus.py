@@ -9,9 +9,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from aragora_db.ddl import newest_first
 from aragora_db.models.base import Base, CreatedAt, Flag, index, key, references
 from aragora_db.types import EnumText
+from aragora_db.types.ddl import newest_first
 
 __all__ = [
     "Consensus",
@@ -78,7 +78,7 @@ index(Consensus, "timestamp", "history and clean-up by age", newest_first(Consen
 
 
 class ConsensusTopicWord(Base):
-    """One word of a consensus's topic, and how many different words the topic has; `aragora_db.derived` writes them."""
+    """One word of a consensus's topic, and how many different words that has; `aragora_db.search.index` writes it."""
 
     __tablename__ = "consensus_topic_words"
 

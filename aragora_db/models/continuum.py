@@ -11,10 +11,10 @@ from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.sql.elements import Grouping
 
-from aragora_db.ddl import keyword_index
 from aragora_db.models.base import Base, Count, CreatedAt, Flag, JsonObject, SerialId, index, key, references
 from aragora_db.types import KEY_BYTES, EnumText, Json
-from aragora_db.vectors import Floats, Vector
+from aragora_db.types.ddl import keyword_index
+from aragora_db.types.vector import Floats, Vector
 
 __all__ = [
     "ContinuumEmbedding",
@@ -160,7 +160,7 @@ index(ContinuumMemory, "tenant", "retrieve within one tenant", ContinuumMemory.m
 
 
 class ContinuumKeywords(Base):
-    """The words of a memory's content, folded (`aragora_db.rules.words`); `aragora_db.derived` writes them.
+    """The words of a memory's content, folded (`aragora_db.rules.words`); `aragora_db.search.index` writes them.
 
     Apart from the memory, so that its many updates do not touch the full-text index.
     """

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from aragora_db.models.base import Base, Count, CreatedAt, SerialId, index, key, references
-from aragora_db.vectors import Floats, Vector
+from aragora_db.types.vector import Floats, Vector
 
 __all__ = ["AgentReputation", "CritiquePattern", "CritiquePatternArchive", "CritiquePatternEmbedding"]
 

@@ -8,8 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from aragora_db.ddl import keyword_index
 from aragora_db.models.base import Base, Count, CreatedAt, Flag, SerialId, index, key, references
+from aragora_db.types.ddl import keyword_index
 
 __all__ = ["Critique", "Debate", "DebateKeywords", "DebateResult"]
 
@@ -56,7 +56,7 @@ index(
 
 
 class DebateKeywords(Base):
-    """The words of a debate's task, folded; `aragora_db.derived` writes them."""
+    """The words of a debate's task, folded; `aragora_db.search.index` writes them."""
 
     __tablename__ = "debate_keywords"
 

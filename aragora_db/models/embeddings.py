@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy.orm import Mapped, mapped_column
 
 from aragora_db.models.base import Base, CreatedAt, key
-from aragora_db.vectors import Floats, Vector
+from aragora_db.types.vector import Floats, Vector
 
 __all__ = ["DebateEmbedding"]
 

@@ -8,9 +8,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from aragora_db.ddl import keyword_index, newest_first
 from aragora_db.models.base import Base, Count, CreatedAt, Flag, SerialId, index, key, references
 from aragora_db.types import Key
+from aragora_db.types.ddl import keyword_index, newest_first
 
 __all__ = [
     "AgentPerformance",
@@ -61,7 +61,7 @@ index(Insight, "created_at", "recent insights", Insight.created_at.desc(), Insig
 
 
 class InsightKeywords(Base):
-    """The words of an insight's title, description and agents, folded; `aragora_db.derived` writes them."""
+    """The words of an insight's title, description and agents, folded; `aragora_db.search.index` writes them."""
 
     __tablename__ = "insight_keywords"
 

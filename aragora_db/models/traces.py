@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy.orm import Mapped, mapped_column
 
-from aragora_db.ddl import newest_first
 from aragora_db.models.base import Base, index, key, references
+from aragora_db.types.ddl import newest_first
 
 __all__ = ["DebateTrace", "TraceEvent"]
 

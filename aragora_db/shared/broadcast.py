@@ -7,8 +7,8 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 
 from aragora_db.errors import RedisUnavailable
-from aragora_db.shared.door import Door
 from aragora_db.shared.events import Event, from_wire, gap, to_wire
+from aragora_db.shared.gateway import Door
 from aragora_db.shared.listener import POLL_SECONDS, Listener
 from aragora_db.shared.subscriptions import Subscription, Subscriptions
 

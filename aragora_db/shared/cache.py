@@ -8,12 +8,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from aragora_db import json_text
 from aragora_db.errors import InvalidValue, RedisUnavailable
-from aragora_db.shared.door import Door
-from aragora_db.shared.flights import Flights
-from aragora_db.shared.unsent import Unsent
-from aragora_db.shared.versions import Seen, Slot, Ticket, Versions
+from aragora_db.shared.gateway import Door
+from aragora_db.shared.pending_invalidations import Unsent
+from aragora_db.shared.single_flight import Flights
+from aragora_db.shared.versioned_cache import Seen, Slot, Ticket, Versions
+from aragora_db.types import json_text
 
 __all__ = ["MAX_TTL", "MIN_TTL", "Cache"]
 

@@ -80,7 +80,7 @@ class Connector:
 
     A call is tried twice when the connection was lost, and never after a timeout, so that nobody waits for longer than
     ``redis_connect_timeout`` and ``redis_timeout`` together, for each Sentinel or node that hangs. The retry is ours
-    and not the connection's because what is sent again has to be made again: see `aragora_db.shared.versions`.
+    and not the connection's because what is sent again has to be made again: see `aragora_db.shared.versioned_cache`.
 
     Args:
         settings: the settings.

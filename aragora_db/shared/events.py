@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from aragora_db import json_text
 from aragora_db.errors import InvalidValue
 from aragora_db.models.base import utcnow
+from aragora_db.types import json_text
 
 __all__ = [
     "DEBATE_CREATED",

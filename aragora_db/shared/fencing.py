@@ -12,10 +12,10 @@ from typing import Any, TypeAlias, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from aragora_db.engine.dialects import insert
 from aragora_db.errors import Fenced, InvalidValue
 from aragora_db.models import FencingToken
 from aragora_db.models.base import utcnow
-from aragora_db.sql.dialects import insert
 from aragora_db.types import KEY_BYTES
 
 __all__ = ["Transact", "check_name", "guard", "next_token"]

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aragora_db.errors import RedisUnavailable
-from aragora_db.shared.door import Door
+from aragora_db.shared.gateway import Door
 
 if TYPE_CHECKING:
     from redis.lock import Lock

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 from aragora_db.errors import AragoraDBError
-from aragora_db.shared.door import Door
+from aragora_db.shared.gateway import Door
 
 __all__ = ["POLL_SECONDS", "Listener"]
 

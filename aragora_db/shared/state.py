@@ -8,13 +8,13 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
+from aragora_db.at_fork import forget_in_children
 from aragora_db.config import Settings
 from aragora_db.errors import AragoraDBError
-from aragora_db.forked import forget_in_children
 from aragora_db.shared.broadcast import Broadcast
 from aragora_db.shared.cache import Cache
-from aragora_db.shared.door import Door
 from aragora_db.shared.fencing import Transact, check_name
+from aragora_db.shared.gateway import Door
 from aragora_db.shared.leader import Leader, lead
 from aragora_db.shared.leases import Lease, LocalLeases, RedisLease
 from aragora_db.shared.locks import HeldLock, hold

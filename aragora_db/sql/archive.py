@@ -9,8 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from aragora_db.engine.dialects import by_dialect
 from aragora_db.models import Base, Tier
-from aragora_db.sql.dialects import by_dialect
 
 __all__ = ["archive"]
 

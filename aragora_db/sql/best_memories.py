@@ -18,11 +18,11 @@ from typing import Any, Final, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from aragora_db.engine.dialects import by_dialect
 from aragora_db.models import ContinuumKeywords, ContinuumMemory, Tier
 from aragora_db.models.continuum import weight
 from aragora_db.rules import retrieval
-from aragora_db.sql.dialects import by_dialect
-from aragora_db.sql.keywords import with_words
+from aragora_db.search.keywords import with_words
 from aragora_db.sql.memory_score import NOW, TENANT, age_at, instant, of_tenant, score, unindexed
 from aragora_db.types import Double
 
@@ -89,7 +89,7 @@ def best_of_all(session: Session, wanted: Wanted, keywords: Sequence[str] | None
     Args:
         session: where.
         wanted: which.
-        keywords: see `aragora_db.sql.keywords.matches`.
+        keywords: see `aragora_db.search.keywords.matches`.
     """
     memory: Any = ContinuumMemory
     rows = sa.select(memory.id, score().label("score")).where(*_conditions(wanted.filters, indexed=keywords is None))

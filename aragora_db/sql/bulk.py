@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from aragora_db.sql.dialects import by_dialect
+from aragora_db.engine.dialects import by_dialect
 from aragora_db.types import UtcDateTime
 
 __all__ = ["insert_rows"]

@@ -9,9 +9,9 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from aragora_db.engine.dialects import by_dialect
 from aragora_db.models import ContinuumMemory, Tier
 from aragora_db.rules import continuum
-from aragora_db.sql.dialects import by_dialect
 from aragora_db.types import Integer, UtcDateTime
 
 __all__ = ["consolidate"]

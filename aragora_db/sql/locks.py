@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from aragora_db.sql.dialects import by_dialect
+from aragora_db.engine.dialects import by_dialect
 
 __all__ = ["serialize"]
 

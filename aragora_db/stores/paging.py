@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -21,17 +21,20 @@ from sqlalchemy.sql import operators
 from aragora_db.errors import InvalidValue
 from aragora_db.types import Double, Integer, UtcDateTime
 
-__all__ = ["MAX_LIMIT", "Keyset", "Page", "check_limit"]
+__all__ = ["DEFAULT_LIMIT", "MAX_LIMIT", "Keyset", "Page", "check_limit"]
 
 T = TypeVar("T")
 
 MAX_LIMIT = 10_000
 """The most rows one call returns."""
 
+DEFAULT_LIMIT = 50
+"""Rows that one call returns when it does not say how many."""
+
 
 @dataclass(frozen=True)
 class Page(Generic[T]):
-    """Rows in order.
+    """Rows in order; iterate over it, or take its length.
 
     Attributes:
         items: the rows.
@@ -40,6 +43,12 @@ class Page(Generic[T]):
 
     items: tuple[T, ...]
     next: str | None
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
 
 
 def check_limit(limit: Any) -> int:
@@ -120,7 +129,11 @@ class _Key:
         kind = self.column.type
         if isinstance(kind, UtcDateTime):
             return datetime.fromisoformat(str(value))
-        expected: Any = (int, float) if isinstance(kind, Double) else int if isinstance(kind, Integer) else str
+        expected: Any = str
+        if isinstance(kind, Double | sa.Float):
+            expected = (int, float)
+        elif isinstance(kind, Integer | sa.Integer):  # a COUNT has SQLAlchemy's type
+            expected = int
         if isinstance(value, bool) or not isinstance(value, expected):
             raise TypeError
         return value

@@ -7,17 +7,17 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
 
+from aragora_db.engine.dialects import insert
 from aragora_db.errors import InvalidValue
 from aragora_db.models import Persona, PersonaPerformance
 from aragora_db.models.base import utcnow
 from aragora_db.rules import personas as rules
 from aragora_db.rules.personas import DomainRecord
 from aragora_db.sql import json_object
-from aragora_db.sql.dialects import insert
 from aragora_db.stores import checks
-from aragora_db.stores.paging import MAX_LIMIT, Keyset, Page, check_limit
+from aragora_db.stores.base import Store
+from aragora_db.stores.paging import DEFAULT_LIMIT, Keyset, Page
 from aragora_db.stores.rows import check_rows
 
 __all__ = ["DomainRecord", "Expertise", "PersonaStore"]
@@ -35,15 +35,8 @@ class Expertise(NamedTuple):
     expertise: float
 
 
-class PersonaStore:
-    """Who the agents are. Never commits; see `aragora_db.stores`.
-
-    Args:
-        session: the transaction everything happens in.
-    """
-
-    def __init__(self, session: Session) -> None:
-        self.session = session
+class PersonaStore(Store):
+    """Who the agents are; see `Store` for its arguments."""
 
     def upsert(
         self,
@@ -73,7 +66,7 @@ class PersonaStore:
         Raises:
             InvalidValue: an argument is out of range; nothing is written.
         """
-        now = now or utcnow()
+        now = self._now(now)
         given: dict[str, Any] = {}
         if description is not None:
             given["description"] = description
@@ -92,26 +85,19 @@ class PersonaStore:
         return self.session.execute(statement.returning(Persona), execution_options=_FRESH).scalar_one()
 
     def get(self, agent_name: str) -> Persona | None:
-        """A persona by the agent's name, or None."""
-        return self.session.get(Persona, agent_name, populate_existing=True)
+        """Return the persona of an agent, or None."""
+        return self._get(Persona, agent_name)
 
     def get_many(self, agent_names: Iterable[str]) -> dict[str, Persona]:
-        """Several personas by name, in the order asked for; those that are not there are left out.
+        """Return several personas by name, in the order asked for; those that do not exist are left out.
 
         Raises:
             InvalidValue: more than 10,000 names, or one text instead of names.
         """
-        if isinstance(agent_names, str):
-            raise InvalidValue("agent_names is one text; pass a list of names")
-        wanted = tuple(dict.fromkeys(agent_names))
-        if len(wanted) > MAX_LIMIT:
-            raise InvalidValue(f"agent_names has {len(wanted)} names; ask for at most {MAX_LIMIT} at a time")
-        statement = sa.select(Persona).where(Persona.agent_name.in_(wanted)).execution_options(**_FRESH)
-        found = {persona.agent_name: persona for persona in self.session.scalars(statement)}
-        return {name: found[name] for name in wanted if name in found}
+        return self._get_many(Persona, "agent_names", agent_names)
 
-    def list(self, *, limit: int = 100, after: str | None = None) -> Page[Persona]:
-        """Personas by name.
+    def list(self, *, limit: int = DEFAULT_LIMIT, after: str | None = None) -> Page[Persona]:
+        """Return personas by name.
 
         Args:
             limit: rows per page.
@@ -120,17 +106,13 @@ class PersonaStore:
         Raises:
             InvalidValue: the limit is out of range, or ``after`` is no token of this listing.
         """
-        return _BY_NAME.page(
-            self.session,
-            sa.select(Persona).execution_options(**_FRESH),
-            limit=limit,
-            after=after,
-        )
+        return self._page(_BY_NAME, sa.select(Persona).execution_options(**_FRESH), limit=limit, after=after)
 
     def record_performance(
         self,
         agent_name: str,
         domain: str,
+        *,
         success: bool,
         debate_id: str | None = None,
         action: str | None = None,
@@ -191,9 +173,9 @@ class PersonaStore:
         return expertise
 
     def history(
-        self, agent_name: str, domain: str | None = None, *, limit: int = 100, after: str | None = None
+        self, agent_name: str, domain: str | None = None, *, limit: int = DEFAULT_LIMIT, after: str | None = None
     ) -> Page[PersonaPerformance]:
-        """What an agent did, newest first.
+        """Return what an agent did, newest first.
 
         Args:
             agent_name: the agent.
@@ -207,43 +189,65 @@ class PersonaStore:
         statement = sa.select(PersonaPerformance).where(PersonaPerformance.agent_name == agent_name)
         if domain is not None:
             statement = statement.where(PersonaPerformance.domain == domain)
-        return _NEWEST.page(self.session, statement, limit=limit, after=after)
+        return self._page(_NEWEST, statement, limit=limit, after=after)
 
     def expertise(self, agent_name: str) -> tuple[Expertise, ...]:
         """An agent's domains, best first, then by domain; nothing for an agent without a persona."""
         stored = self.session.scalar(sa.select(Persona.expertise).where(Persona.agent_name == agent_name))
         return tuple(Expertise(agent_name, *each) for each in rules.ranked(stored))
 
-    def ranking(self, domain: str, *, limit: int = 10) -> tuple[Expertise, ...]:
-        """Agents by their expertise in a domain, best first, then by name; only those that have one.
+    def ranking(self, domain: str, *, limit: int = DEFAULT_LIMIT, after: str | None = None) -> Page[Expertise]:
+        """Return agents by their expertise in a domain, best first, then by name; only those that have one.
 
-        No index serves this: it reads every persona, one row per agent.
+        No index serves this: each page reads every persona, one row per agent.
 
         Args:
             domain: the domain.
-            limit: how many.
+            limit: rows per page.
+            after: ``next`` of the page before.
 
         Raises:
-            InvalidValue: an argument is out of range.
+            InvalidValue: an argument is out of range, or ``after`` is no token of this listing.
         """
-        expertise = json_object.number(Persona.expertise, checks.key("domain", domain)).label("number")
-        ranked = sa.select(Persona.agent_name, expertise).where(expertise.element.is_not(None))
-        rows = self.session.execute(ranked.order_by(expertise.desc(), Persona.agent_name).limit(check_limit(limit)))
-        return tuple(Expertise(name, domain, number) for name, number in rows)
+        expertise = json_object.number(Persona.expertise, checks.key("domain", domain))
+        return self._page(
+            Keyset(expertise.desc(), Persona.agent_name),
+            sa.select(Persona.agent_name, expertise).where(expertise.is_not(None)),
+            limit=limit,
+            after=after,
+            read=lambda row: Expertise(row[0], domain, row[1]),
+            key=lambda each: (each.expertise, each.agent_name),
+        )
 
-    def domain_records(self, agent_name: str) -> tuple[DomainRecord, ...]:
-        """What an agent did in each domain, most actions first, then by domain.
+    def domain_records(
+        self, agent_name: str, *, limit: int = DEFAULT_LIMIT, after: str | None = None
+    ) -> Page[DomainRecord]:
+        """Return what an agent did in each domain, most actions first, then by domain.
 
-        Actions without a domain, which old rows have, are left out. Aragora counts an action that nobody judged as a
-        failure; here it is counted apart.
+        Actions without a domain, which old rows have, are left out. Actions that nobody judged are counted apart.
+
+        Args:
+            agent_name: the agent.
+            limit: rows per page.
+            after: ``next`` of the page before.
+
+        Raises:
+            InvalidValue: the limit is out of range, or ``after`` is no token of this listing.
         """
-        rows = self.session.execute(
+        records = (
             sa.select(PersonaPerformance.domain, *_counted())
             .where(PersonaPerformance.agent_name == agent_name, PersonaPerformance.domain.is_not(None))
             .group_by(PersonaPerformance.domain)
-            .order_by(sa.func.count().desc(), PersonaPerformance.domain)
+            .subquery()
         )
-        return tuple(DomainRecord(*row) for row in rows)
+        return self._page(
+            Keyset(records.c.actions.desc(), records.c.domain),
+            sa.select(records),
+            limit=limit,
+            after=after,
+            read=lambda row: DomainRecord(*row),
+            key=lambda each: (each.actions, each.domain),
+        )
 
     def infer_traits(self, agent_name: str) -> tuple[str, ...]:
         """The traits that an agent's record shows (`aragora_db.rules.personas.inferred_traits`); nothing is stored."""
@@ -253,13 +257,11 @@ class PersonaStore:
 
     def _locked(self, agent_name: str, now: datetime | None) -> Persona:
         """The persona, locked until the transaction ends; created when there is none."""
-        statement = sa.select(Persona).where(Persona.agent_name == agent_name).with_for_update()
-        statement = statement.execution_options(**_FRESH)
-        persona = self.session.scalars(statement).one_or_none()
+        persona = self._lock(Persona, [agent_name]).get(agent_name)
         if persona is None:
             created = insert(self.session, Persona).values(**_new(agent_name, now or utcnow()))
             self.session.execute(created.on_conflict_do_nothing())
-            persona = self.session.scalars(statement).one()
+            persona = self._lock(Persona, [agent_name])[agent_name]
         return persona
 
 
@@ -277,4 +279,8 @@ def _new(agent_name: str, now: datetime) -> dict[str, Any]:
 def _counted() -> tuple[Any, Any, Any]:
     """Actions, judged ones, successes."""
     success: Any = PersonaPerformance.success
-    return sa.func.count(), sa.func.count(success), sa.func.count(sa.case((success, 1)))
+    return (
+        sa.func.count().label("actions"),
+        sa.func.count(success).label("judged"),
+        sa.func.count(sa.case((success, 1))).label("successes"),
+    )

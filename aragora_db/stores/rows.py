@@ -9,8 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from aragora_db import json_text
 from aragora_db.models.base import Base
+from aragora_db.types import json_text
 
 __all__ = ["check_rows", "same_json", "spelled"]
 

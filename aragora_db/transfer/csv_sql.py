@@ -14,7 +14,7 @@ from aragora_db.errors import UsageError
 from aragora_db.transfer.export import exported_tables
 from aragora_db.transfer.source.snapshot import quoted
 from aragora_db.types import Blob, Double
-from aragora_db.vectors import Vector
+from aragora_db.types.vector import Vector
 
 __all__ = ["copy_command", "csv_script", "csv_select"]
 

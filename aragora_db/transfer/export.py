@@ -17,12 +17,12 @@ from aragora_db.database import Database
 from aragora_db.engine import READ_ONLY_OPTIONS
 from aragora_db.errors import ProofFailed, TransferError, UsageError
 from aragora_db.models import Base
+from aragora_db.transfer.import_lock import patient_engine
 from aragora_db.transfer.options import Progress, Silent
-from aragora_db.transfer.patient import patient_engine
 from aragora_db.transfer.rows.translate import in_order
 from aragora_db.transfer.source.opening import nobody_else
+from aragora_db.transfer.target.loaders import loader_of
 from aragora_db.transfer.target.proof import Checksum, read_digest
-from aragora_db.transfer.target.staging import loader_of
 
 __all__ = ["Export", "export_file", "exported_tables"]
 

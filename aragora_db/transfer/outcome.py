@@ -8,10 +8,10 @@ import apsw
 from sqlalchemy.exc import DBAPIError
 
 from aragora_db.errors import AragoraDBError, CommitUnknown, DatabaseUnavailable, LockTimeout
-from aragora_db.transfer.move import Job
 from aragora_db.transfer.options import Progress
 from aragora_db.transfer.report import TableReport
 from aragora_db.transfer.source.reasons import reason_of
+from aragora_db.transfer.table_import import Job
 
 __all__ = ["AGAIN", "outcome_of"]
 

@@ -11,12 +11,12 @@ import apsw
 
 from aragora_db.errors import UsageError
 from aragora_db.models import Base
-from aragora_db.transfer.move import Job
 from aragora_db.transfer.source.files import LeftFile, SourceFile, discover
 from aragora_db.transfer.source.opening import opened
 from aragora_db.transfer.source.reasons import reason_of
 from aragora_db.transfer.source.shapes import is_left_out, shape_of
 from aragora_db.transfer.source.snapshot import Snapshot
+from aragora_db.transfer.table_import import Job
 
 __all__ = ["DEMO", "chosen_files", "in_order", "jobs_of", "open_all"]
 

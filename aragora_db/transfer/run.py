@@ -20,20 +20,20 @@ from aragora_db.engine import Target
 from aragora_db.engine.retry import ATTEMPTS, delay
 from aragora_db.errors import TransferError, UsageError
 from aragora_db.models import Base
-from aragora_db.transfer import archive, rehearsal
-from aragora_db.transfer.after import follow_up
-from aragora_db.transfer.attach import attach, waiting
-from aragora_db.transfer.move import Job, Move
+from aragora_db.transfer import archive, dry_run
+from aragora_db.transfer.adopt_orphans import attach, waiting
+from aragora_db.transfer.import_lock import ImportLock, import_lock
 from aragora_db.transfer.options import Options, Progress, Silent, zone
 from aragora_db.transfer.outcome import AGAIN, outcome_of
-from aragora_db.transfer.patient import ImportLock, import_lock
 from aragora_db.transfer.plan import DEMO, chosen_files, in_order, jobs_of, open_all
+from aragora_db.transfer.reindex import follow_up
 from aragora_db.transfer.report import Report, TableReport
 from aragora_db.transfer.source.files import LeftFile
 from aragora_db.transfer.source.reasons import reason_of
+from aragora_db.transfer.table_import import Job, Move
 from aragora_db.transfer.target import ledger
+from aragora_db.transfer.target.loaders import loader_of
 from aragora_db.transfer.target.parking import Rejects
-from aragora_db.transfer.target.staging import loader_of
 
 __all__ = ["import_folder"]
 
@@ -85,11 +85,11 @@ def import_folder(database: Database | None, options: Options, progress: Progres
                 TableReport(snapshot.file.name, table, "-", failed=why) for table, why in snapshot.damaged.items()
             ]
         if options.strict:
-            rehearsal.refuse_bad_rows(database, jobs, options, (name, local), report)
+            dry_run.refuse_bad_rows(database, jobs, options, (name, local), report)
         if options.dry_run:
-            rehearsal.dry_run(database, jobs, options, (name, local), progress, report)
+            dry_run.dry_run(database, jobs, options, (name, local), progress, report)
         elif database is not None and options.verify_only:
-            rehearsal.verify_only(database, jobs, options, progress, report)
+            dry_run.verify_only(database, jobs, options, progress, report)
         elif database is not None:
             database.ensure_ready()
             with import_lock(database, options.lock_timeout) as lock:

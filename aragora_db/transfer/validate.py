@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from datetime import tzinfo
 
-from aragora_db.transfer.ahead import ahead
-from aragora_db.transfer.move import Job, Stopped
 from aragora_db.transfer.options import Options, Progress
+from aragora_db.transfer.prefetch import ahead
 from aragora_db.transfer.report import TableReport
 from aragora_db.transfer.rows.stream import Stream
+from aragora_db.transfer.table_import import Job, Stopped
 
 __all__ = ["validate"]
 

@@ -10,18 +10,18 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from aragora_db.models import Base, LegacyRow
-from aragora_db.transfer.ahead import ahead
-from aragora_db.transfer.move import Job, Stopped
 from aragora_db.transfer.options import Options, Progress, zone
+from aragora_db.transfer.prefetch import ahead
 from aragora_db.transfer.report import TableReport
 from aragora_db.transfer.rows.stream import Stream
 from aragora_db.transfer.source.shapes import Shape
+from aragora_db.transfer.table_import import Job, Stopped
 from aragora_db.transfer.target import ledger, merge
+from aragora_db.transfer.target.loaders import loader_of
+from aragora_db.transfer.target.merge_policy import judge
 from aragora_db.transfer.target.parking import as_json, fingerprint, row_key
 from aragora_db.transfer.target.proof import Checksum, present_digest, read_digest
-from aragora_db.transfer.target.staged import stage
-from aragora_db.transfer.target.staging import loader_of
-from aragora_db.transfer.target.verdicts import judge
+from aragora_db.transfer.target.staging_tables import stage
 
 __all__ = ["verify"]
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from aragora_db.cached import CachedElo, CachedPersonas
 from aragora_db.config import Settings
 from aragora_db.database import Database
+from aragora_db.database.cached_stores import CachedElo, CachedPersonas
 from aragora_db.errors import InvalidValue
 from aragora_db.models import EloRating
 from aragora_db.stores import EloStore, PersonaStore

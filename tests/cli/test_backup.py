@@ -20,10 +20,10 @@ import sqlalchemy as sa
 import support
 from psycopg import sql
 
-from aragora_db.backup import back_up, restore
 from aragora_db.database import Database
 from aragora_db.errors import ConfigurationError, TransferError, UsageError
 from aragora_db.models import Base, EloRating
+from aragora_db.operate.backup import back_up, restore
 from aragora_db.stores import DebateStore, EloStore
 from aragora_db.testing.plugin import missing
 

@@ -88,7 +88,7 @@ def test_passwords_come_from_secrets_manager(template):
 def test_the_secrets_are_what_aragora_reads(template):
     """A URL with a wrong scheme, or a property that nobody reads, is found at the first start of both instances."""
     from aragora_db.config import Settings  # noqa: PLC0415 -- after cfn-lint, whose import is slow already
-    from aragora_db.config.secret_text import read_secret  # noqa: PLC0415
+    from aragora_db.config.secrets.secret_text import read_secret  # noqa: PLC0415
 
     resources = template["Resources"]
     text, parts = resources["AragoraSecret"]["Properties"]["SecretString"]["Fn::Sub"]

@@ -10,7 +10,7 @@ import typer.main
 
 from aragora_db.cli.app import app
 from aragora_db.config.budget import connection_budget
-from aragora_db.health.serve import FINISH_SECONDS
+from aragora_db.operate.health.serve import FINISH_SECONDS
 
 GUIDE = {
     "ARAGORA_DB_BACKEND": "postgresql",

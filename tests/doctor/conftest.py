@@ -25,8 +25,8 @@ from support import HANG_SECONDS, eventually
 from aragora_db.cli.doctor import register, show
 from aragora_db.config import Settings, parse_dsn
 from aragora_db.config.variables import variable_of
-from aragora_db.doctor import Finding, diagnose, wire
-from aragora_db.doctor.table import checks
+from aragora_db.operate.doctor import Finding, diagnose, wire
+from aragora_db.operate.doctor.table import checks
 from aragora_db.testing.binaries import find_postgres, find_redis
 from aragora_db.testing.fresh import FreshDatabases
 from aragora_db.testing.handles import PostgresServer

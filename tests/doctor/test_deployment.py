@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from aragora_db.config import Settings, parse_dsn
-from aragora_db.doctor.deployment import fingerprint
+from aragora_db.operate.doctor.deployment import fingerprint
 
 PRODUCTION = {"env": "production", "multi_instance": True, "require_distributed": True, "backend": "postgresql"}
 

@@ -7,7 +7,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from aragora_db.doctor.file import _file_system
+from aragora_db.operate.doctor.file import _file_system
 
 
 def test_a_file_that_is_not_there_yet(tmp_path, examine):
@@ -77,7 +77,7 @@ def test_a_disk_that_is_nearly_full(tmp_path, examine):
 def test_a_network_file_system(tmp_path, examine, monkeypatch):
     """SQLite's locks do not hold there. No such disk is at hand: the kernel's table of mounts is another one here."""
     (tmp_path / "mounts").write_text(f"/dev/sda1 / ext4 rw 0 0\nserver:/export {tmp_path} nfs4 rw 0 0\n")
-    monkeypatch.setattr("aragora_db.doctor.file._MOUNTS", tmp_path / "mounts")
+    monkeypatch.setattr("aragora_db.operate.doctor.file._MOUNTS", tmp_path / "mounts")
     report = examine(data_dir=tmp_path)
     assert report["network-file-system"].level == "warn"
     assert "nfs4" in report["network-file-system"].says

@@ -16,8 +16,8 @@ from support import HANG_SECONDS
 
 from aragora_db.config import Settings
 from aragora_db.database import Database
-from aragora_db.health import app
-from aragora_db.health.serve import listen
+from aragora_db.operate.health import app
+from aragora_db.operate.health.serve import listen
 from aragora_db.testing.process import free_port
 
 

@@ -7,7 +7,7 @@ import re
 import psycopg
 import pytest
 
-from aragora_db.doctor.queries import without_literals
+from aragora_db.operate.doctor.queries import without_literals
 from aragora_db.testing.plugin import missing
 
 NO_STATISTICS = "no pg_stat_statements here: this PostgreSQL is without contrib. Install the package postgresql-contrib"

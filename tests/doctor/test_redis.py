@@ -11,8 +11,8 @@ import redis
 import trustme
 from redis_tls import NO_TLS, redis_speaks_tls
 
-from aragora_db.doctor.examination import Examination
-from aragora_db.doctor.redis_server import judge_version
+from aragora_db.operate.doctor.context import Examination
+from aragora_db.operate.doctor.redis_server import judge_version
 from aragora_db.testing.plugin import missing
 from aragora_db.testing.process import free_port
 
@@ -237,7 +237,7 @@ def test_an_expired_certificate(of, encrypted, tmp_path):
 @pytest.fixture
 def impatient(monkeypatch):
     """Doctor waits half a second for an answer to TLS's greeting."""
-    monkeypatch.setattr("aragora_db.doctor.redis_reach._GREETING_SECONDS", 0.5)
+    monkeypatch.setattr("aragora_db.operate.doctor.redis_reach._GREETING_SECONDS", 0.5)
 
 
 @pytest.mark.usefixtures("impatient")

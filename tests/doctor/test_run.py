@@ -10,10 +10,10 @@ import pytest
 
 from aragora_db.cli import main
 from aragora_db.config import Settings
-from aragora_db.doctor.check import Check, carry_out
-from aragora_db.doctor.examination import Examination
-from aragora_db.doctor.finding import Fault
-from aragora_db.doctor.table import checks, guide
+from aragora_db.operate.doctor.check import Check, carry_out
+from aragora_db.operate.doctor.context import Examination
+from aragora_db.operate.doctor.finding import Fault
+from aragora_db.operate.doctor.table import checks, guide
 
 SECRET = "Zk9-secret"  # noqa: S105 -- what no report may show
 
@@ -49,7 +49,7 @@ def test_a_variable_that_nothing_reads(monkeypatch, doctor_command):
 
 def test_the_secrets_manager_without_its_package(monkeypatch, examine):
     """An image without the extra fails at start with an import error that names no package to install."""
-    monkeypatch.setattr("aragora_db.doctor.configuration.find_spec", lambda _name: None)
+    monkeypatch.setattr("aragora_db.operate.doctor.configuration.find_spec", lambda _name: None)
     report = examine(redis_url="redis://127.0.0.1:1", database_url="sqlite://")
     assert report["extra-missing"].mend == "pip install 'aragora_db[redis]'"
     assert report["redis-settings"].level == "skipped"
@@ -123,7 +123,9 @@ def test_every_fault_is_provoked():
 def test_the_guide_shows_the_table():
     """A finding that the guide does not name sends its reader to the source."""
     page = (Path(__file__).parents[2] / "docs/guide/doctor.md").read_text()
-    assert page.endswith(guide() + "\n"), "docs/guide/doctor.md has to end with the table of aragora_db/doctor/table.py"
+    assert page.endswith(guide() + "\n"), (
+        "docs/guide/doctor.md has to end with the table of aragora_db/operate/doctor/table.py"
+    )
 
 
 def test_the_program_has_the_command(monkeypatch, fresh_databases, capsys):

@@ -11,7 +11,7 @@ import pytest
 import trustme
 
 from aragora_db.config import Settings
-from aragora_db.config.aws import secrets_manager
+from aragora_db.config.secrets.aws import secrets_manager
 from aragora_db.testing.process import ServerProcess, free_port, launch, log_path
 
 

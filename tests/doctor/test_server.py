@@ -14,9 +14,9 @@ import pytest
 from psycopg import sql
 from support import HANG_SECONDS
 
-from aragora_db.doctor.clock import judge_clock
-from aragora_db.doctor.finding import Finding
-from aragora_db.doctor.server import MINIMUM, judge_version
+from aragora_db.operate.doctor.clock import judge_clock
+from aragora_db.operate.doctor.finding import Finding
+from aragora_db.operate.doctor.server import MINIMUM, judge_version
 from aragora_db.testing.binaries import find_pgbouncer
 from aragora_db.testing.plugin import missing
 from aragora_db.testing.process import ServerProcess, free_port, launch, log_path, server_account

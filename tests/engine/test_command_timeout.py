@@ -10,7 +10,7 @@ from sqlalchemy import text
 from support import HANG_SECONDS
 
 from aragora_db.database import Database
-from aragora_db.engine import ping, watchdog
+from aragora_db.engine import liveness, watchdog
 from aragora_db.errors import CommandTimeout, LockTimeout, StatementTimeout
 from aragora_db.models import EloRating
 
@@ -50,7 +50,7 @@ def test_silence_in_a_statement(frozen):
 def test_silence_while_the_pool_looks(frozen, monkeypatch, eventually):
     """The ping of an idle connection comes before any statement, and would hang on its own."""
     database, proxy = frozen
-    monkeypatch.setattr(ping, "_TRUSTED_SECONDS", 0.0)
+    monkeypatch.setattr(liveness, "_TRUSTED_SECONDS", 0.0)
     proxy.freeze()
 
     # The old connection is given up, and the new one has to wait for the thaw.

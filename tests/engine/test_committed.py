@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from support import HANG_SECONDS
 
 from aragora_db.database import Database
-from aragora_db.engine.committed import tables_written
+from aragora_db.engine.write_tracking import tables_written
 from aragora_db.errors import RedisUnavailable, UniqueViolation
 from aragora_db.models import EloRating
 from aragora_db.stores import EloStore

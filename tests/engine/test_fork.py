@@ -17,12 +17,11 @@ from concurrent_work import Job
 from sqlalchemy import text
 from support import HANG_SECONDS
 
-from aragora_db import process
-from aragora_db.database import Database
+from aragora_db.database import Database, default
+from aragora_db.database.default import get_database
 from aragora_db.engine import watchdog
 from aragora_db.migrations import upgrade
 from aragora_db.models import EloRating
-from aragora_db.process import get_database
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks on Windows")
 
@@ -203,9 +202,9 @@ def test_fork_while_another_thread_prepares(opened, dialect, held):
 
 def test_fork_while_another_thread_gets_the_database(tmp_path, monkeypatch, held):
     """As above, for the lock of `get_database`."""
-    monkeypatch.setattr(process, "_database", None)
+    monkeypatch.setattr(default, "_database", None)
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/x.db")
-    held(process._lock)
+    held(default._lock)
     assert _in_child(lambda: get_database().health_check()) is True
 
 

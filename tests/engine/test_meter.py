@@ -12,7 +12,7 @@ from concurrent_work import Job, forked
 
 from aragora_db.config import Settings
 from aragora_db.database import Database
-from aragora_db.engine.meter import BOUNDS
+from aragora_db.engine.pool_metrics import BOUNDS
 from aragora_db.errors import PoolExhausted
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
-from aragora_db.engine import ping
+from aragora_db.engine import liveness
 
 EMPTY_QUERY = b"Q\x00\x00\x00\x05\x00"  # https://www.postgresql.org/docs/current/protocol-message-formats.html
 
@@ -30,7 +30,7 @@ def _pings(proxy):
 def test_a_server_that_has_just_answered_is_not_asked(watched, monkeypatch):
     """Each unit of work would wait for one more round trip."""
     database, proxy = watched
-    monkeypatch.setattr(ping, "_TRUSTED_SECONDS", 3600.0)
+    monkeypatch.setattr(liveness, "_TRUSTED_SECONDS", 3600.0)
     _use(database)
     before = _pings(proxy)
     for _ in range(5):
@@ -41,7 +41,7 @@ def test_a_server_that_has_just_answered_is_not_asked(watched, monkeypatch):
 def test_a_server_that_answered_a_while_ago_is_asked(watched, monkeypatch):
     """A firewall that forgot the connection tells nobody; the unit of work would wait for it."""
     database, proxy = watched
-    monkeypatch.setattr(ping, "_TRUSTED_SECONDS", 0.0)
+    monkeypatch.setattr(liveness, "_TRUSTED_SECONDS", 0.0)
     before = _pings(proxy)
     for _ in range(5):
         _use(database)
@@ -51,7 +51,7 @@ def test_a_server_that_answered_a_while_ago_is_asked(watched, monkeypatch):
 def test_a_connection_that_the_server_ended_is_not_handed_out(watched, observe, monkeypatch):
     """A restart of the server would cost each pooled connection a failed unit of work."""
     database, _ = watched
-    monkeypatch.setattr(ping, "_TRUSTED_SECONDS", 3600.0)
+    monkeypatch.setattr(liveness, "_TRUSTED_SECONDS", 3600.0)
     admin = observe(database.dsn.conninfo())
     seen = {_use(database)}
     for _ in range(5):
@@ -63,7 +63,7 @@ def test_a_connection_that_the_server_ended_is_not_handed_out(watched, observe, 
 def test_a_cut_connection_is_not_handed_out(watched, eventually, monkeypatch):
     """A load balancer hangs up without a word of PostgreSQL's."""
     database, proxy = watched
-    monkeypatch.setattr(ping, "_TRUSTED_SECONDS", 3600.0)
+    monkeypatch.setattr(liveness, "_TRUSTED_SECONDS", 3600.0)
     before = _use(database)
     proxy.cut()
     eventually(lambda: not any(each.is_alive() for each in proxy._threads[1:]), "it is cut")
@@ -73,7 +73,7 @@ def test_a_cut_connection_is_not_handed_out(watched, eventually, monkeypatch):
 def test_a_word_that_nobody_asked_for_costs_no_connection(watched, observe, monkeypatch):
     """Notifications and warnings would make the pool throw good connections away."""
     database, proxy = watched
-    monkeypatch.setattr(ping, "_TRUSTED_SECONDS", 3600.0)
+    monkeypatch.setattr(liveness, "_TRUSTED_SECONDS", 3600.0)
     database.run(lambda session: session.execute(text("LISTEN news")))
     before, pings = _use(database), _pings(proxy)
     observe(database.dsn.conninfo()).execute("NOTIFY news")
@@ -85,8 +85,8 @@ def test_a_word_that_nobody_asked_for_costs_no_connection(watched, observe, monk
 def test_without_poll_the_server_is_asked_each_time(watched, monkeypatch):
     """Windows has no poll; a connection must not be trusted unseen there."""
     database, proxy = watched
-    monkeypatch.setattr(ping, "_TRUSTED_SECONDS", 3600.0)
-    monkeypatch.delattr(ping.select, "poll")
+    monkeypatch.setattr(liveness, "_TRUSTED_SECONDS", 3600.0)
+    monkeypatch.delattr(liveness.select, "poll")
     before = _pings(proxy)
     for _ in range(5):
         _use(database)

@@ -10,7 +10,7 @@ from concurrent_work import together
 from sqlalchemy import text
 
 from aragora_db.database import Database
-from aragora_db.engine import ping
+from aragora_db.engine import liveness
 from aragora_db.errors import CommitUnknown, DatabaseUnavailable, ReadOnlyViolation, StatementTimeout
 from aragora_db.migrations import scripts
 from aragora_db.migrations.status import status
@@ -130,7 +130,7 @@ def test_begin_and_settings_are_one_message(server_case, pooled_url, open_databa
     proxy = proxy_to(pooled_url)
     database = open_database(server_case, proxy.url, **OURS)
     database.ensure_ready()
-    monkeypatch.setattr(ping, "_TRUSTED_SECONDS", 3600.0)
+    monkeypatch.setattr(liveness, "_TRUSTED_SECONDS", 3600.0)
     for _ in range(2):  # the second time it is pinged
         database.run(lambda session: session.scalar(text("SELECT 1")))
     assert not any(b"options" in chunk for chunk in proxy.sent)

@@ -10,10 +10,9 @@ import pytest
 from concurrent_work import Job, together
 from support import HANG_SECONDS, clean_environment
 
-from aragora_db import process
-from aragora_db.database import Database
+from aragora_db.database import Database, default
+from aragora_db.database.default import get_database
 from aragora_db.models import EloRating
-from aragora_db.process import get_database
 
 THREADS, UNITS = 4, 10
 
@@ -71,13 +70,13 @@ def test_engine_while_another_thread_prepares(fresh_databases):
 @pytest.fixture
 def own_database(tmp_path, monkeypatch):
     """`get_database` as in a new process, with a folder of its own."""
-    monkeypatch.setattr(process, "_database", None)
+    monkeypatch.setattr(default, "_database", None)
     monkeypatch.setenv("ARAGORA_DATA_DIR", str(tmp_path))
     for name in ("DATABASE_URL", "ARAGORA_POSTGRES_DSN", "ARAGORA_DB_BACKEND"):
         monkeypatch.delenv(name, raising=False)
     yield tmp_path
-    if process._database is not None:
-        process._database.close()
+    if default._database is not None:
+        default._database.close()
 
 
 def test_get_database_is_one_object(own_database):

@@ -26,9 +26,9 @@ from support import HANG_SECONDS, clean_environment
 from aragora_db.cli import main
 from aragora_db.config import Settings
 from aragora_db.database import Database
-from aragora_db.health import app
-from aragora_db.health.checks import Check, all_checks
-from aragora_db.health.drain import Drain
+from aragora_db.operate.health import app
+from aragora_db.operate.health.checks import Check, all_checks
+from aragora_db.operate.health.drain import Drain
 from aragora_db.testing.binaries import find_postgres, find_redis
 from aragora_db.testing.plugin import missing
 from aragora_db.testing.process import ServerProcess, launch, log_path, server_account

@@ -12,8 +12,8 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from aragora_db.errors import InvalidValue
-from aragora_db.health import app
-from aragora_db.health.problems import response_to
+from aragora_db.operate.health import app
+from aragora_db.operate.health.problems import response_to
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ AGENTS = {
     "phi-minimalist": 0.28,
 }
 SOON = """
-from aragora_db.health.page import handler
+from aragora_db.operate.health.page import handler
 made = handler.Template
 handler.Template = lambda text: made(text.replace('content="10"', 'content="1"'))
 """

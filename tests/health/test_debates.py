@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from support import HANG_SECONDS
 
 from aragora_db.errors import CommitUnknown, DatabaseUnavailable, LockTimeout, PoolExhausted
-from aragora_db.health.debates import LARGEST_BODY
-from aragora_db.health.problems import response_to
 from aragora_db.models import Debate
+from aragora_db.operate.health.debates import LARGEST_BODY
+from aragora_db.operate.health.problems import response_to
 from aragora_db.shared import GAP
 from aragora_db.stores import DebateStore
 

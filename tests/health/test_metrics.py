@@ -118,7 +118,7 @@ def test_nobody_else_pays_for_it():
     """Programs without `serve` must not load a web framework, nor need one."""
     script = (
         "import sys\nfrom aragora_db import Database\n"
-        "import aragora_db.cli.app, aragora_db.health, aragora_db.telemetry\n"
+        "import aragora_db.cli.app, aragora_db.operate.health, aragora_db.operate.telemetry\n"
         "names = {'starlette', 'uvicorn', 'prometheus_client', 'opentelemetry'}\n"
         "print(sorted(names & set(sys.modules)))"
     )

@@ -183,7 +183,7 @@ def test_for_everybody(served, look):
 
 def test_contrast():
     """Text of 4.5:1 or more against what it stands on, light and dark (WCAG 2.2, 1.4.3)."""
-    style = (files("aragora_db.health.page") / "style.css").read_text()
+    style = (files("aragora_db.operate.health.page") / "style.css").read_text()
     light, dark = (
         dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", block))
         for block in re.findall(r":root \{(.*?)\}", style, re.DOTALL)

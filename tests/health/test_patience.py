@@ -54,7 +54,7 @@ def test_a_request_that_takes_too_long(fresh_databases, serve_app, eventually, m
     """While a database hangs its callers waited for two minutes; what they wrote may be there later."""
     served = serve_app(fresh_databases.url("postgresql"))
     assert served.client.get("/api/v1/debates").status_code == 200
-    monkeypatch.setattr("aragora_db.health.debates._LONGEST_WAIT", 0.5)
+    monkeypatch.setattr("aragora_db.operate.health.debates._LONGEST_WAIT", 0.5)
     places = debates_of(served)._places
     with served.db.engine.connect() as other:
         other.exec_driver_sql("LOCK TABLE debates IN ACCESS EXCLUSIVE MODE")
@@ -64,5 +64,5 @@ def test_a_request_that_takes_too_long(fresh_databases, serve_app, eventually, m
         assert [answer.json()["error"]["code"] for answer in (read, written)] == ["timeout", "unknown"]
         assert places.borrowed_tokens == 2, "they hold connections still"
     eventually(lambda: places.borrowed_tokens == 0, "both places are free")
-    monkeypatch.setattr("aragora_db.health.debates._LONGEST_WAIT", 60.0)
+    monkeypatch.setattr("aragora_db.operate.health.debates._LONGEST_WAIT", 60.0)
     assert served.client.get("/api/v1/debates/late").status_code == 200

@@ -13,7 +13,7 @@ from support import HANG_SECONDS
 
 from aragora_db.database import Database
 
-IMPATIENT = "from aragora_db.health.checks import Check\nCheck.timeout = 0.5"
+IMPATIENT = "from aragora_db.operate.health.checks import Check\nCheck.timeout = 0.5"
 """For a test of a database that hangs: how long a check waits for it."""
 
 
@@ -46,8 +46,10 @@ def test_settings_of_a_file(main_in_process, tmp_path, monkeypatch):
         db.close()
         return True
 
-    monkeypatch.setattr("aragora_db.health.serve.serve", serve)
-    monkeypatch.setattr("aragora_db.health.serve.log_as_json", lambda: None)  # it would replace pytest's own handlers
+    monkeypatch.setattr("aragora_db.operate.health.serve.serve", serve)
+    monkeypatch.setattr(
+        "aragora_db.operate.health.serve.log_as_json", lambda: None
+    )  # it would replace pytest's own handlers
     code, _ = main_in_process("--env-file", str(file), "serve", "--port", "0", "--drain-seconds", "0.5")
     assert code == 0
     [(settings, drain_seconds)] = asked

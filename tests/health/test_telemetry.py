@@ -20,9 +20,10 @@ from opentelemetry.semconv.attributes import db_attributes, error_attributes
 from opentelemetry.semconv.metrics import db_metrics
 from opentelemetry.trace import SpanKind, StatusCode
 
-from aragora_db import Database, telemetry
+from aragora_db import Database
 from aragora_db.config import Settings
 from aragora_db.errors import ConfigurationError, PoolExhausted, UsageError
+from aragora_db.operate import telemetry
 from aragora_db.stores import EloStore
 from aragora_db.testing.engines import EngineDatabase
 

@@ -13,9 +13,9 @@ from support import HANG_SECONDS, clean_environment
 
 from aragora_db.database import Database
 from aragora_db.errors import PoolExhausted
-from aragora_db.health.checks import Check, DatabaseCheck
-from aragora_db.health.result import Report, Result, State
-from aragora_db.health.watch import FRESH, Watch
+from aragora_db.operate.health.check_runner import FRESH, Watch
+from aragora_db.operate.health.checks import Check, DatabaseCheck
+from aragora_db.operate.health.result import Report, Result, State
 
 
 class _Asked(Check):
@@ -135,13 +135,13 @@ def test_an_exception_is_a_failure_named_by_its_class():
 
 def test_the_log_says_it_once(caplog):
     """A line a second for as long as an outage lasts buries what happened before it."""
-    caplog.set_level("INFO", "aragora_db.health")
+    caplog.set_level("INFO", "aragora_db.operate.health")
     db = Database("postgresql://nobody@127.0.0.1:9/none?connect_timeout=2")
     watch = Watch([DatabaseCheck(db)])
     for _ in range(3):
         assert not _results(watch)["database"].ok
         watch._watched["database"]._last_at = 0.0
-    [record] = [each for each in caplog.records if each.name == "aragora_db.health"]
+    [record] = [each for each in caplog.records if each.name == "aragora_db.operate.health"]
     assert record.getMessage().startswith("check database: failed (DatabaseUnavailable: ")
     db.close()
 
@@ -246,8 +246,8 @@ def test_a_hung_check_does_not_keep_the_process(tmp_path):
     script = tmp_path / "hung.py"
     script.write_text(
         "import asyncio, threading\n"
-        "from aragora_db.health.checks import Check\n"
-        "from aragora_db.health.watch import Watch\n"
+        "from aragora_db.operate.health.checks import Check\n"
+        "from aragora_db.operate.health.check_runner import Watch\n"
         "class Hung(Check):\n"
         "    name, timeout = 'hung', 0.05\n"
         "    def __init__(self): pass\n"

@@ -9,12 +9,13 @@ from types import SimpleNamespace
 import pytest
 import sqlalchemy as sa
 
-from aragora_db import Database, Settings, ddl, types
+from aragora_db import Database, Settings, types
 from aragora_db.migrations import environment
 from aragora_db.migrations.catalogue import compare
 from aragora_db.migrations.create import create_revision
 from aragora_db.models import Base
 from aragora_db.models.base import _harden
+from aragora_db.types import ddl
 
 
 class Mood(StrEnum):

@@ -17,13 +17,14 @@ from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from sqlalchemy.sql.naming import conv
 
-from aragora_db import ddl, types
+from aragora_db import types
 from aragora_db.errors import MigrationError, UsageError
 from aragora_db.migrations.catalogue import Difference, compare
 from aragora_db.models import Base
 from aragora_db.testing.databases import create_database, drop_database
 from aragora_db.testing.handles import PgBouncer, PostgresServer
 from aragora_db.testing.plugin import missing
+from aragora_db.types import ddl
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",

@@ -10,7 +10,7 @@ from aragora_db.migrations import vocabulary
 from aragora_db.migrations.status import drift, status
 from aragora_db.migrations.upgrade import inspect_state
 from aragora_db.models import ContinuumKeywords, ContinuumMemory, DebateKeywords, InsightKeywords
-from aragora_db.sql.keywords import matches
+from aragora_db.search.keywords import matches
 
 BEFORE = "20260121_drop_index_debates_task"
 KEYWORD_TABLES = ("continuum_keywords", "debate_keywords", "insight_keywords")

@@ -9,13 +9,14 @@ import pytest
 import sqlalchemy as sa
 import support
 
-from aragora_db import Database, Settings, derived
+from aragora_db import Database, Settings
 from aragora_db.cli import main
 from aragora_db.engine import Target
 from aragora_db.migrations import scripts
 from aragora_db.migrations.status import status
 from aragora_db.models import ContinuumKeywords
-from aragora_db.sql.keywords import matches
+from aragora_db.search import index
+from aragora_db.search.keywords import matches
 from aragora_db.testing.plugin import missing
 
 
@@ -102,7 +103,7 @@ def test_words_are_left_to_later(at_revision, monkeypatch, aragora_db, psql):
     database = Database(Settings.explicit(database_url=url))
     found = sa.select(ContinuumKeywords.owner_id).where(matches(ContinuumKeywords, ["STRASSE"]))
     assert database.transact(lambda session: session.scalars(found).all()) == []
-    assert database.transact(derived.rebuild) == {
+    assert database.transact(index.rebuild) == {
         "continuum_keywords": 1,
         "debate_keywords": 0,
         "insight_keywords": 0,

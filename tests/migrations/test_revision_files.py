@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from aragora_db import Settings, types, vectors
+from aragora_db import Settings, types
 from aragora_db.cli import main
 from aragora_db.engine import Target
 from aragora_db.errors import UsageError
@@ -17,6 +17,7 @@ from aragora_db.migrations import lint, scripts, vocabulary
 from aragora_db.migrations.create import create_revision
 from aragora_db.migrations.render import render_item
 from aragora_db.migrations.upgrade import migrate
+from aragora_db.types import vector
 
 HEAD = scripts.head()
 
@@ -37,7 +38,7 @@ PAIRS = {
     types.UtcDateTime(): vocabulary.utc(),
     types.Json(): vocabulary.json(),
     types.Blob(): vocabulary.blob(),
-    vectors.Vector(): vocabulary.vector(),
+    vector.Vector(): vocabulary.vector(),
 }
 
 
@@ -67,7 +68,7 @@ def test_a_word_makes_the_column_of_its_type(model, word, dialect_module):
 
 def test_every_type_has_a_word():
     """A type that autogenerate cannot say would be written as an import of `aragora_db.types`, which moves on."""
-    names = [(module, name) for module in (types, vectors) for name in module.__all__]
+    names = [(module, name) for module in (types, vector) for name in module.__all__]
     ours = {getattr(module, name) for module, name in names if isinstance(getattr(module, name), type)}
     assert {each for each in ours if issubclass(each, sa.types.TypeEngine)} == {type(model) for model in PAIRS}
 

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from aragora_db import Database, Settings, derived
+from aragora_db import Database, Settings
 from aragora_db.migrations import vocabulary
 from aragora_db.migrations.status import status
 from aragora_db.models import ContinuumKeywords, DebateKeywords, InsightKeywords
 from aragora_db.rules.words import words
-from aragora_db.sql.keywords import matches
+from aragora_db.search import index
+from aragora_db.search.keywords import matches
 
 BEFORE = "20260121_drop_index_debates_task"
 
@@ -170,9 +171,9 @@ def test_the_revisions_write_what_the_orm_writes(before):
     with before.engine.begin() as connection:
         for table in (*by_revision[0], "consensus_topic_words"):
             connection.execute(sa.text(f"DELETE FROM {table}"))
-    before.transact(derived.rebuild)
+    before.transact(index.rebuild)
     assert (keywords(before), topics(before)) == by_revision
-    assert before.transact(derived.rebuild) == {  # "c3" has no word, so it looks unfilled for ever
+    assert before.transact(index.rebuild) == {  # "c3" has no word, so it looks unfilled for ever
         "continuum_keywords": 0,
         "debate_keywords": 0,
         "insight_keywords": 0,

@@ -11,10 +11,12 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from aragora_db import Database, derived, types, vectors
+from aragora_db import Database, types
 from aragora_db.models import Base
+from aragora_db.search import index
 from aragora_db.testing.engines import ENGINES, EngineDatabase
 from aragora_db.testing.fresh import DatabaseMaker, FreshDatabases
+from aragora_db.types import vector
 
 # The only active population is number 1; the migrations have written history of their own.
 _FIXED = {"active_population.id": 1, "schema_history.id": 1000}
@@ -37,7 +39,7 @@ def _by_type(column: sa.Column[Any]) -> Any:
         types.Boolean: True,
         types.UtcDateTime: datetime(2026, 2, 28, 23, 59, 59, 999999, tzinfo=UTC) - timedelta(hours=len(column.name)),
         types.Blob: bytes(range(256)),
-        vectors.Vector: array("f", [0.1, -2.5, 3e38, 0.0]),
+        vector.Vector: array("f", [0.1, -2.5, 3e38, 0.0]),
     }[type(kind)]
 
 
@@ -59,7 +61,7 @@ class Samples:
 
     models = sorted(
         # Rows that follow from others write themselves; tests/parity/test_derived.py looks at them.
-        {mapper.class_ for mapper in Base.registry.mappers} - {each.table for each in derived._FOLLOWERS.values()},
+        {mapper.class_ for mapper in Base.registry.mappers} - {each.table for each in index._FOLLOWERS.values()},
         key=lambda model: Base.metadata.sorted_tables.index(model.__table__),
     )
     """Every model, parents before children."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
-from aragora_db import derived
 from aragora_db.errors import UniqueViolation
 from aragora_db.models import (
     Consensus,
@@ -17,6 +16,7 @@ from aragora_db.models import (
     Insight,
     InsightKeywords,
 )
+from aragora_db.search import index
 
 OWNERS = {
     "memory": (ContinuumMemory, ContinuumKeywords, {"content": "Quorum beats retry"}),
@@ -87,7 +87,7 @@ def test_other_changes_write_nothing(database, monkeypatch):
     """A memory's scores change all the time; its words do not."""
     database.run(lambda session: session.add(ContinuumMemory(id="m", content="first")))
     followed = []
-    monkeypatch.setattr(derived, "follow", lambda *arguments, **_: followed.append(arguments))
+    monkeypatch.setattr(index, "follow", lambda *arguments, **_: followed.append(arguments))
 
     def touch(session):
         session.get(ContinuumMemory, "m").surprise_score = 0.5
@@ -108,7 +108,7 @@ def test_rebuild_finds_what_sessions_did_not_see(database):
         session.execute(sa.insert(Consensus), [{"id": "c", **topic}, {"id": "blank", **topic, "topic": " "}])
 
     database.run(fill)
-    assert database.run(derived.rebuild) == {
+    assert database.run(index.rebuild) == {
         "continuum_keywords": 1,
         "debate_keywords": 0,
         "insight_keywords": 1,
@@ -128,7 +128,7 @@ def test_changes_past_the_unit_of_work_go_unnoticed(database, kind):
     text = next(name for name in ("content", "task", "title") if name in values)
     database.run(lambda session: session.add(model(id="x", **values)))
     database.run(lambda session: session.execute(sa.update(model).where(model.id == "x").values({text: "Another"})))
-    assert database.run(derived.rebuild)[table.__tablename__] == 0
+    assert database.run(index.rebuild)[table.__tablename__] == 0
     assert database.run(lambda session: words(session, table)) == {"x": "quorum beats retry"}
     database.run(lambda session: setattr(session.get(model, "x"), text, "A third"))
     assert database.run(lambda session: words(session, table))["x"].startswith("a third")
@@ -141,30 +141,30 @@ def test_an_aborted_rebuild_leaves_nothing_half_done(database):
     database.run(lambda session: session.execute(sa.insert(ContinuumMemory), [{"id": "m", "content": "first"}]))
 
     def work(session):
-        assert derived.rebuild(session)["continuum_keywords"] == 1
+        assert index.rebuild(session)["continuum_keywords"] == 1
         raise LookupError
 
     with pytest.raises(LookupError):
         database.run(work)
     assert database.run(lambda session: words(session, ContinuumKeywords)) == {}
-    assert database.run(derived.rebuild)["continuum_keywords"] == 1
-    assert database.run(derived.rebuild)["continuum_keywords"] == 0
+    assert database.run(index.rebuild)["continuum_keywords"] == 1
+    assert database.run(index.rebuild)["continuum_keywords"] == 0
 
 
 def test_a_text_without_words_is_no_missing_row(database):
     """Otherwise each `reindex` would find the same rows again."""
     database.run(lambda session: session.execute(sa.insert(ContinuumMemory), [{"id": "m", "content": "!? …"}]))
-    assert database.run(derived.rebuild)["continuum_keywords"] == 1
-    assert database.run(derived.rebuild)["continuum_keywords"] == 0
+    assert database.run(index.rebuild)["continuum_keywords"] == 1
+    assert database.run(index.rebuild)["continuum_keywords"] == 0
     assert database.run(lambda session: words(session, ContinuumKeywords)) == {"m": ""}
 
 
 def test_rebuild_in_slices(database, monkeypatch):
     """A million rows do not fit into memory at once."""
-    monkeypatch.setattr(derived, "_SLICE", 7)
+    monkeypatch.setattr(index, "_SLICE", 7)
     rows = [{"id": f"m{number:03}", "content": f"w{number}"} for number in range(30)]
     database.run(lambda session: session.execute(sa.insert(ContinuumMemory), rows))
-    assert database.run(derived.rebuild)["continuum_keywords"] == 30
+    assert database.run(index.rebuild)["continuum_keywords"] == 30
     assert len(database.run(lambda session: words(session, ContinuumKeywords))) == 30
 
 

@@ -10,11 +10,11 @@ import pytest
 import sqlalchemy as sa
 
 from aragora_db import types
-from aragora_db.ddl import newest_first
 from aragora_db.errors import CheckViolation, InvalidValue
 from aragora_db.models import Base, Consensus, ConsensusTopicWord, ContinuumKeywords, ContinuumMemory
 from aragora_db.rules.words import MAX_BYTES, MAX_WORD
-from aragora_db.sql.keywords import matches
+from aragora_db.search.keywords import matches
+from aragora_db.types.ddl import newest_first
 
 # BTMaxItemSize of 8 KiB pages: https://github.com/postgres/postgres/blob/REL_15_STABLE/src/include/access/nbtree.h
 BTREE_ROW = 2704

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from aragora_db.json_text import INT64_MAX, INT64_MIN, MAX_DEPTH, dumps, loads, portable
 from aragora_db.types import Json
+from aragora_db.types.json_text import INT64_MAX, INT64_MIN, MAX_DEPTH, dumps, loads, portable
 
 CHARACTERS = st.characters(exclude_categories=["Cs"], exclude_characters="\x00")
 NUMBERS = (

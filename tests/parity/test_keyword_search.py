@@ -10,11 +10,11 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aragora_db import derived
 from aragora_db.errors import InvalidValue
 from aragora_db.models import ContinuumKeywords, ContinuumMemory
 from aragora_db.rules.words import terms, words
-from aragora_db.sql.keywords import MAX_KEYWORDS, matches
+from aragora_db.search import index
+from aragora_db.search.keywords import MAX_KEYWORDS, matches
 
 WORDS = [
     "rate",
@@ -170,7 +170,7 @@ def test_the_index_serves_it(both, dialect):
             for number in range(MEMORIES)
         ]
         session.execute(sa.insert(ContinuumMemory), rows)
-        assert derived.rebuild(session)["continuum_keywords"] == MEMORIES
+        assert index.rebuild(session)["continuum_keywords"] == MEMORIES
         session.execute(sa.text("ANALYZE"))
         sql = str(statement.compile(session.connection(), compile_kwargs={"literal_binds": True}))
         explain = "EXPLAIN QUERY PLAN" if dialect == "sqlite" else "EXPLAIN"

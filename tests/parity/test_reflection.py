@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from aragora_db import types, vectors
-from aragora_db.ddl import FULL_TEXT
+from aragora_db import types
 from aragora_db.models import Base
+from aragora_db.types import vector
+from aragora_db.types.ddl import FULL_TEXT
 
 # The table in aragora_db/types.py: what each column type looks like in SQLite's and in PostgreSQL's catalogue.
 COLUMN_TYPES = {
@@ -21,7 +22,7 @@ COLUMN_TYPES = {
     types.UtcDateTime: ("TEXT", "timestamp with time zone"),
     types.Json: ("TEXT", "jsonb"),
     types.Blob: ("BLOB", "bytea"),
-    vectors.Vector: ("BLOB", "real[]"),
+    vector.Vector: ("BLOB", "real[]"),
 }
 
 SQLITE_COLUMNS = 'SELECT name, type, "notnull" FROM pragma_table_info(:table)'

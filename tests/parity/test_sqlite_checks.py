@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aragora_db.errors import CheckViolation
-from aragora_db.json_text import dumps, portable
+from aragora_db.types.json_text import dumps, portable
 
 BAD_INSTANTS = [
     "2026-02-30 00:00:00.000000+00:00",

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from aragora_db.errors import InvalidValue
 from aragora_db.models import ContinuumEmbedding, ContinuumMemory
-from aragora_db.vectors import MAX_DIMENSIONS
+from aragora_db.types.vector import MAX_DIMENSIONS
 
 FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)
 

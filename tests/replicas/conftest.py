@@ -134,7 +134,7 @@ def _cluster() -> Iterator[Cluster]:
 @pytest.fixture
 def cluster(_cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Cluster:
     """A primary and two replicas that all work; a `Database` asks them ten times as often as in production."""
-    monkeypatch.setattr("aragora_db.database.lookout._PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr("aragora_db.replicas.monitor._PAUSE_SECONDS", 0.1)
     _cluster.mend()
     return _cluster
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from aragora_db.database.lag import History
-from aragora_db.engine.replication import _end_of_record, format_position, parse_position
 from aragora_db.errors import InvalidValue
+from aragora_db.replicas.lag import History
+from aragora_db.replicas.lsn import _end_of_record, format_position, parse_position
 
 PAGE, SEGMENT = 8192, 16 << 20
 

@@ -99,8 +99,8 @@ def test_readers_survive_without_any_replica(cluster, open_database, server_case
 @pytest.mark.slow
 def test_a_replica_that_hangs_delays_nobody_for_long(cluster, open_database, monkeypatch):
     """A machine that swaps, and answers nothing, would hold readers for ARAGORA_DB_COMMAND_TIMEOUT, a minute."""
-    monkeypatch.setattr("aragora_db.database.replica._PING_SECONDS", 0.5)
-    monkeypatch.setattr("aragora_db.database.watch._OVERDUE_SECONDS", 0.5)
+    monkeypatch.setattr("aragora_db.replicas.replica._PING_SECONDS", 0.5)
+    monkeypatch.setattr("aragora_db.replicas.poller._OVERDUE_SECONDS", 0.5)
     database = open_database(command_timeout=600, statement_timeout=600)
     assert len(database.ports()) == 2, "each pool has a connection"
     cluster.replicas[0].freeze()

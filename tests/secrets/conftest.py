@@ -23,7 +23,7 @@ from psycopg import sql
 from support import HANG_SECONDS
 
 from aragora_db.config import Dsn, Settings, parse_dsn
-from aragora_db.config.aws import SecretsManager
+from aragora_db.config.secrets.aws import SecretsManager
 from aragora_db.testing.process import ServerProcess, free_port, launch, log_path
 
 WEST, EAST = "us-west-2", "us-east-1"

@@ -15,9 +15,9 @@ from concurrent_work import Job, forked
 from support import HANG_SECONDS, clean_environment
 
 from aragora_db.config import Settings, parse_dsn
-from aragora_db.config.aws import SecretsManager, secrets_manager
-from aragora_db.config.iam import IamTokens
-from aragora_db.config.secrets import RotatingSource, SecretSource
+from aragora_db.config.secrets.aws import SecretsManager, secrets_manager
+from aragora_db.config.secrets.rds_iam import IamTokens
+from aragora_db.config.secrets.source import RotatingSource, SecretSource
 from aragora_db.errors import ConfigurationError, SecretUnavailable
 from aragora_db.testing.process import free_port
 
@@ -372,9 +372,10 @@ def _output_of(code):
 def test_boto3_is_not_loaded_before_it_is_needed():
     """It takes 200 ms, and SQLite users have no use for it."""
     code = (
-        "import sys, aragora_db, aragora_db.database, aragora_db.config.aws, aragora_db.config.iam\n"
+        "import sys, aragora_db, aragora_db.database\n"
+        "import aragora_db.config.secrets.aws, aragora_db.config.secrets.rds_iam\n"
         "from aragora_db.config import Settings\n"
-        "aragora_db.config.aws.secrets_manager(Settings.explicit())\n"
+        "aragora_db.config.secrets.aws.secrets_manager(Settings.explicit())\n"
         "print([name for name in sys.modules if name.startswith(('boto3', 'botocore'))])"
     )
     assert _output_of(code) == "[]"
@@ -384,7 +385,7 @@ def test_without_boto3():
     """ModuleNotFoundError: No module named 'boto3' says nothing about the extra."""
     code = (
         "import sys; sys.modules['boto3'] = sys.modules['botocore'] = None\n"
-        "from aragora_db.config.aws import SecretsManager\n"
+        "from aragora_db.config.secrets.aws import SecretsManager\n"
         "from aragora_db.errors import ConfigurationError\n"
         "try: SecretsManager('a', ['us-east-1'], 300).get('DATABASE_URL')\n"
         "except ConfigurationError as error: print(error, error.__context__)"

@@ -15,7 +15,7 @@ from postgres_tls import postgres_speaks_tls
 from psycopg import sql
 
 from aragora_db.config import Settings, parse_dsn
-from aragora_db.config.iam import IamTokens, iam_tokens
+from aragora_db.config.secrets.rds_iam import IamTokens, iam_tokens
 from aragora_db.database import Database
 from aragora_db.engine import Target, create_async_engine, create_engine
 from aragora_db.errors import ConfigurationError, DatabaseUnavailable, SecretUnavailable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aragora_db.config.aws import SecretsManager
+from aragora_db.config.secrets.aws import SecretsManager
 from aragora_db.engine import Target, create_engine
 from aragora_db.errors import SecretUnavailable
 

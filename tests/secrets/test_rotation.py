@@ -15,8 +15,8 @@ from concurrent_work import Job
 from sqlalchemy import text
 from support import HANG_SECONDS
 
-from aragora_db.config import last_good, parse_dsn
-from aragora_db.config.aws import secrets_manager
+from aragora_db.config import parse_dsn, refreshing_value
+from aragora_db.config.secrets.aws import secrets_manager
 from aragora_db.database import Database
 from aragora_db.engine import Target, create_async_engine, create_engine
 from aragora_db.errors import ConfigurationError, DatabaseUnavailable
@@ -212,8 +212,8 @@ REQUESTS = 10
 @pytest.fixture
 def short_interval(monkeypatch):
     """Let the secret be asked for again after 0.2 s instead of a second: six looks then take little more than one."""
-    assert last_good._INTERVAL == 1.0, "docs/guide/secrets.md promises seconds"
-    monkeypatch.setattr(last_good, "_INTERVAL", 0.2)
+    assert refreshing_value._INTERVAL == 1.0, "docs/guide/secrets.md promises seconds"
+    monkeypatch.setattr(refreshing_value, "_INTERVAL", 0.2)
 
 
 class Load:

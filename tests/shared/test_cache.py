@@ -15,7 +15,7 @@ from support import HANG_SECONDS, end_process, output_of
 
 from aragora_db.errors import InvalidValue, RedisUnavailable
 from aragora_db.shared import cache as cache_module
-from aragora_db.shared.unsent import Unsent
+from aragora_db.shared.pending_invalidations import Unsent
 
 TOPIC = "leaderboard"
 VALUES = [None, True, 0, -1, 1.5, 1e300, 10**16, "", "ü🙂", [], {}, [[None, {"a": [1, 2.5]}]], {"": 0, "ключ": []}]
@@ -64,7 +64,7 @@ def test_keys_of_a_topic_share_a_slot_and_the_namespace():
     """On a Cluster one command over two nodes is refused; an ACL that allows our namespace would not fit."""
     from redis.crc import key_slot  # noqa: PLC0415 -- next to its use
 
-    from aragora_db.shared.versions import Slot  # noqa: PLC0415 -- next to its use
+    from aragora_db.shared.versioned_cache import Slot  # noqa: PLC0415 -- next to its use
 
     slots = [Slot.of("ns", TOPIC, key) for key in ("a", "b{x}", "")]
     keys = [key for slot in slots for key in (slot.version, slot.value, slot.filling)]

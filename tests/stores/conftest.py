@@ -23,8 +23,8 @@ from sqlalchemy.orm import Session
 from support import HANG_SECONDS
 
 from aragora_db import Database
+from aragora_db.engine.dialects import by_dialect
 from aragora_db.models import Base
-from aragora_db.sql.dialects import by_dialect
 from aragora_db.testing.engines import ENGINES, EngineDatabase
 from aragora_db.testing.fresh import FreshDatabases
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from aragora_db.errors import InvalidValue
 from aragora_db.models import Consensus
 from aragora_db.rules import consensus as rules
-from aragora_db.sql.likeness import frequencies, most_similar
+from aragora_db.search.similar_topics import frequencies, most_similar
 from aragora_db.stores import ConsensusStore
 from aragora_db.stores.consensus import NewConsensus
 

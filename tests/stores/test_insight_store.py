@@ -10,9 +10,9 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from aragora_db import derived
 from aragora_db.errors import ConflictError, InvalidValue
 from aragora_db.models import AgentPerformance, Insight, InsightKeywords, PatternCluster
+from aragora_db.search import index
 from aragora_db.stores import InsightStore
 from aragora_db.stores.insights import NewInsight, NewPattern, NewPerformance, NewSummary
 from aragora_db.testing.engines import EngineDatabase
@@ -223,7 +223,7 @@ def test_search(database: EngineDatabase):
         return [insight.id for insight in database.run(store(lambda s: s.search(text))).items]
 
     assert hits("locks") == ["a"]
-    database.run(derived.rebuild)
+    database.run(index.rebuild)
     assert sorted(hits("locks")) == ["a", "e"]
     assert hits("use lock*") == ["a"]
     assert hits("_sure") == ["b"]

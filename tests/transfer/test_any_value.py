@@ -24,7 +24,7 @@ from aragora_db.transfer.source.files import SourceFile
 from aragora_db.transfer.source.opening import opened
 from aragora_db.transfer.source.shapes import shape_of
 from aragora_db.transfer.target.parking import from_json
-from aragora_db.vectors import Vector
+from aragora_db.types.vector import Vector
 
 ZONE = "Europe/Berlin"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

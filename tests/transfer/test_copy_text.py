@@ -15,9 +15,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from aragora_db.json_text import dumps, loads, portable
 from aragora_db.models import ContinuumEmbedding, ContinuumMemory, DebateResult, EloHistory, Insight
-from aragora_db.transfer.rows.kinds import copy_text, float_text, from_sqlite, jsonb_text
+from aragora_db.transfer.rows.converters import copy_text, float_text, from_sqlite, jsonb_text
+from aragora_db.types.json_text import dumps, loads, portable
 
 TEXT, FLAG, COUNT = (ContinuumMemory.__table__.c[name] for name in ("content", "red_line", "update_count"))
 MOMENT, BYTES = ContinuumMemory.__table__.c.created_at, ContinuumMemory.__table__.c.semantic_centroid

@@ -17,7 +17,7 @@ import pytest
 import sqlalchemy as sa
 from support import HANG_SECONDS
 
-from aragora_db import Database, types, vectors
+from aragora_db import Database, types
 from aragora_db.errors import UsageError
 from aragora_db.models import Base
 from aragora_db.transfer import csv_script
@@ -25,6 +25,7 @@ from aragora_db.transfer.csv_sql import copy_command, csv_select
 from aragora_db.transfer.export import exported_tables
 from aragora_db.transfer.rows.translate import in_order
 from aragora_db.transfer.target.proof import read_digest
+from aragora_db.types import vector
 
 TEXTS = [
     *("plain", "", r"\N", "NULL", '"', "'", '""quoted"", "', "a,b", "a\nb", "a\r\nb", "\r", "\t", " ", " both "),
@@ -96,7 +97,7 @@ VALUES = {
     types.UtcDateTime: INSTANTS,
     types.Json: DOCUMENTS,
     types.Blob: BLOBS,
-    vectors.Vector: VECTORS,
+    vector.Vector: VECTORS,
 }
 
 

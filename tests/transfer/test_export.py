@@ -10,20 +10,22 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from aragora_db import Database, derived, types, vectors
+from aragora_db import Database, types
 from aragora_db.engine import Target
 from aragora_db.errors import TransferError, UsageError
 from aragora_db.migrations.status import status
 from aragora_db.models import Base, ContinuumMemory, Debate, EloHeadToHead, EloHistory, EloMatchParticipant, Insight
+from aragora_db.search import index
 from aragora_db.stores import ContinuumStore, DebateStore, InsightStore
 from aragora_db.transfer import Options, export_file, import_folder
 from aragora_db.transfer.export import exported_tables
 from aragora_db.transfer.options import Silent
 from aragora_db.transfer.rows.translate import in_order
 from aragora_db.transfer.target.proof import read_digest
+from aragora_db.types import vector
 
 OTHER = {"sqlite": "postgresql", "postgresql": "sqlite"}
-FOLLOWERS = {table.name for table in derived.followers().values()}
+FOLLOWERS = {table.name for table in index.followers().values()}
 DOCUMENT = {"ключ": [1, -2.5, 1e300, None, True, "é\\N\n"], "": {}}
 VALUES = {
     types.Integer: 2**63 - 1,
@@ -31,7 +33,7 @@ VALUES = {
     types.Boolean: True,
     types.UtcDateTime: datetime(2026, 2, 28, 23, 59, 59, 999999, tzinfo=UTC),
     types.Blob: bytes(range(256)),
-    vectors.Vector: array("f", [0.1, -2.5, 3e38, 1e-45, 0.0]),
+    vector.Vector: array("f", [0.1, -2.5, 3e38, 1e-45, 0.0]),
 }
 
 

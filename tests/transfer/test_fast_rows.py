@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from aragora_db import types
 from aragora_db.models import Base
-from aragora_db.transfer.rows import fast
+from aragora_db.transfer.rows import sql_projection
 from aragora_db.transfer.rows.stream import Stream
 from aragora_db.transfer.source.files import SourceFile
 from aragora_db.transfer.source.opening import opened
@@ -154,7 +154,7 @@ def _both(path: Path, table: str, zone: str) -> tuple[Any, Any, int]:
     with opened(SourceFile(path, path.name)) as snapshot:
         (source,) = [each for each in snapshot.tables() if each.name == table]
         shape = shape_of(source)
-        plan = fast.plan(source, shape, local)
+        plan = sql_projection.plan(source, shape, local)
         try:
             quick = len(plan.lines(snapshot.select(source, plan.expressions, None))[0][0])
         except UnicodeDecodeError:

@@ -8,8 +8,8 @@ import psycopg
 import pytest
 
 from aragora_db.errors import DatabaseUnavailable
-from aragora_db.transfer import move, run
-from aragora_db.transfer.target import direct, ledger, merge, staging
+from aragora_db.transfer import run, table_import
+from aragora_db.transfer.target import bulk_load, ledger, loaders, merge
 
 COUNTS = {"elo_history": 500, "elo_matches": 200, "elo_match_participants": 400, "elo_head_to_head": 1}
 
@@ -55,8 +55,8 @@ def _assert_whole(importer):
 
 # Where the import is when its connections are cut: before the nth call of a function, and how many it has then.
 MOMENTS = [
-    (staging._PostgreSQL, "load", 3, 3),  # in the middle of a COPY, beside another table
-    (direct, "copy_block", 1, 2),  # with the indexes taken away
+    (loaders._PostgreSQL, "load", 3, 3),  # in the middle of a COPY, beside another table
+    (bulk_load, "copy_block", 1, 2),  # with the indexes taken away
     (merge, "write", 2, 2),
     (ledger, "record", 4, 2),  # right before a commit
     (run, "follow_up", 1, 1),  # between two tables: only the lock's
@@ -81,7 +81,7 @@ def _before(monkeypatch, place, name, number, act):
 def importer(history, into, monkeypatch):
     """Imports the folder into PostgreSQL; the bigger table straight."""
     assert history.written
-    monkeypatch.setattr(move, "WORTH_DISMANTLING", 300)
+    monkeypatch.setattr(table_import, "WORTH_DISMANTLING", 300)
     return into("postgresql")
 
 

@@ -14,7 +14,7 @@ from support import HANG_SECONDS, eventually
 
 from aragora_db.errors import TransferLocked
 from aragora_db.migrations.lock import Lock
-from aragora_db.transfer.patient import _LOCK
+from aragora_db.transfer.import_lock import _LOCK
 
 ROWS = """
     DELETE FROM elo_history;

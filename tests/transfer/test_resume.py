@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from aragora_db.models import Base
-from aragora_db.transfer import move
+from aragora_db.transfer import table_import
 
 pytestmark = pytest.mark.slow
 
@@ -65,7 +65,7 @@ UNDISTURBED = {}
 @pytest.fixture
 def undisturbed(dialect, into, monkeypatch):
     """What an undisturbed import of the folder leaves; imported once for each dialect."""
-    monkeypatch.setattr(move, "WORTH_DISMANTLING", WORTH_DISMANTLING)
+    monkeypatch.setattr(table_import, "WORTH_DISMANTLING", WORTH_DISMANTLING)
     if dialect not in UNDISTURBED:
         importer = into(dialect)
         assert importer().good

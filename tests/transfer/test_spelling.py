@@ -10,8 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aragora_db.models import ContinuumMemory, EloHistory
-from aragora_db.transfer.rows.kinds import copy_text
-from aragora_db.transfer.rows.spelling import FIELD, NULL, ROW, escaped, numbers
+from aragora_db.transfer.rows.converters import copy_text
+from aragora_db.transfer.rows.copy_format import FIELD, NULL, ROW, escaped, numbers
 
 REAL, TEXT = EloHistory.__table__.c.elo, ContinuumMemory.__table__.c.content
 

@@ -16,9 +16,9 @@ from aragora_db.engine import Target
 from aragora_db.errors import ForeignKeyViolation, StorageError
 from aragora_db.migrations.status import status
 from aragora_db.models import EloHistory
-from aragora_db.transfer import move
-from aragora_db.transfer.move import Stopped
-from aragora_db.transfer.target import direct, merge, staging
+from aragora_db.transfer import table_import
+from aragora_db.transfer.table_import import Stopped
+from aragora_db.transfer.target import bulk_load, loaders, merge
 
 WHEN = "2026-09-23 06:27:43"
 NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {})"
@@ -39,14 +39,14 @@ PREDICTIONS = "CREATE TABLE calibration_predictions (id INTEGER PRIMARY KEY, tou
 @pytest.fixture
 def importer(into, monkeypatch):
     """Imports into PostgreSQL; tables of 50 rows go straight."""
-    monkeypatch.setattr(move, "WORTH_DISMANTLING", 50)
+    monkeypatch.setattr(table_import, "WORTH_DISMANTLING", 50)
     return into("postgresql")
 
 
 @pytest.fixture
 def copied(monkeypatch):
     """The tables that rows were copied straight into, in order; what `before` holds is called first."""
-    tables, original = [], direct.copy_block
+    tables, original = [], bulk_load.copy_block
 
     def copy_block(connection, into, columns, block):
         if tables.before is not None:
@@ -58,7 +58,7 @@ def copied(monkeypatch):
         before = None
 
     tables = Tables()
-    monkeypatch.setattr(direct, "copy_block", copy_block)
+    monkeypatch.setattr(bulk_load, "copy_block", copy_block)
     return tables
 
 
@@ -102,7 +102,7 @@ def test_into_empty_tables(importer, sources, copied, into, monkeypatch):
         session.flush()
         assert row.id == 6_061  # the file's AUTOINCREMENT had gone to 6,060
     assert importer().nothing_to_do
-    monkeypatch.setattr(move, "WORTH_DISMANTLING", 1_000_000)
+    monkeypatch.setattr(table_import, "WORTH_DISMANTLING", 1_000_000)
     copied.clear()
     beside = into("postgresql")
     assert [each.checksums for each in beside().tables] == [each.checksums for each in report.tables]
@@ -138,13 +138,13 @@ def test_one_key_twice(importer, sources, copied):
 
 def test_children(importer, sources, monkeypatch):
     """Parents are looked up in the staging table; then indexes and the foreign key are built, and hold."""
-    dismantled, original = [], direct.dismantle
+    dismantled, original = [], bulk_load.dismantle
 
     def dismantle(connection, tables):
         dismantled.extend(table.name for table in tables)
         return original(connection, tables)
 
-    monkeypatch.setattr(direct, "dismantle", dismantle)
+    monkeypatch.setattr(bulk_load, "dismantle", dismantle)
     consensus = f"""
         {NUMBERS.format(100)} INSERT INTO dissent SELECT 'many-' || i, iif(i % 4, 'c1', 'nobody'), 'kimi', 'abstention', '', NULL, NULL, '{{}}' FROM n;
     """  # noqa: E501
@@ -241,17 +241,17 @@ def test_somebody_writes_to_the_table(importer, sources, copied, other):
 @pytest.mark.parametrize("way", ["straight", "staged"])
 def test_a_changed_byte_on_the_way(importer, sources, monkeypatch, way):
     """A driver or a network that changes one byte of six thousand rows: it is found, and the table is not there."""
-    monkeypatch.setattr(move, "WORTH_DISMANTLING", {"straight": 50, "staged": 10_000}[way])
+    monkeypatch.setattr(table_import, "WORTH_DISMANTLING", {"straight": 50, "staged": 10_000}[way])
     _elo(sources)
     with monkeypatch.context() as patches:
-        original = staging.copy_into
+        original = loaders.copy_into
 
         def copy_into(connection, table, columns, text):
             hit = b"na\xc3\xafve 3\t" if table.name.endswith("elo_history") else b"\xff"
             original(connection, table, columns, text.replace(hit, b"na\xc3\xafve 4\t", 1))
 
-        patches.setattr(staging, "copy_into", copy_into)
-        patches.setattr(direct, "copy_into", copy_into)
+        patches.setattr(loaders, "copy_into", copy_into)
+        patches.setattr(bulk_load, "copy_into", copy_into)
         report = importer()
     _assert_only_this_failed(importer, report)
     assert _as_it_was(importer)

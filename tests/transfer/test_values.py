@@ -22,7 +22,7 @@ from aragora_db.models import (
     Insight,
     TierTransition,
 )
-from aragora_db.transfer.rows.kinds import Refused, from_sqlite
+from aragora_db.transfer.rows.converters import Refused, from_sqlite
 from aragora_db.transfer.source.snapshot import BrokenText
 
 FLAG, MAYBE = ContinuumMemory.__table__.c.red_line, DebateResult.__table__.c.consensus_reached

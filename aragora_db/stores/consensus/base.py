@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from aragora_db.engine.dialects import insert
 from aragora_db.errors import NotFoundError
 from aragora_db.models import Consensus
 from aragora_db.models.base import Base
-from aragora_db.sql.dialects import insert
 from aragora_db.stores import checks
 
 __all__ = ["Part", "no_consensus"]

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from aragora_db.engine.dialects import insert
 from aragora_db.errors import InvalidValue
 from aragora_db.models import (
     Consensus,
@@ -19,7 +20,6 @@ from aragora_db.models import (
 )
 from aragora_db.models.base import Base, utcnow
 from aragora_db.rules import consensus as rules
-from aragora_db.sql.dialects import insert
 from aragora_db.stores import checks
 from aragora_db.stores.consensus.base import Part
 from aragora_db.types import UtcDateTime

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from aragora_db.errors import InvalidValue
 from aragora_db.models import Consensus, ConsensusStrength, Dissent, DissentType, VerifiedProof
 from aragora_db.rules import consensus as rules
-from aragora_db.sql.likeness import frequencies, most_similar
+from aragora_db.search.similar_topics import frequencies, most_similar
 from aragora_db.stores import checks
 from aragora_db.stores.consensus.base import Part
 from aragora_db.stores.paging import Keyset, Page, check_limit
@@ -103,7 +103,7 @@ class Listing(Part):
 
         Time grows with the number of topics that share a word with this one, whatever the size of the table; words
         that very many topics have are counted only for topics that can be among the best, see
-        `aragora_db.sql.likeness`. Two statements, one for topics whose words are all rare.
+        `aragora_db.search.similar_topics`. Two statements, one for topics whose words are all rare.
 
         Args:
             topic: the topic, of at most 1,000 different words.

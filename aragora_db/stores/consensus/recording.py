@@ -7,11 +7,11 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from aragora_db.derived import follow
 from aragora_db.errors import ConflictError, InvalidValue
 from aragora_db.models import Consensus
 from aragora_db.models.base import utcnow
 from aragora_db.rules import consensus as rules
+from aragora_db.search.index import follow
 from aragora_db.stores import checks
 from aragora_db.stores.consensus.base import Part
 from aragora_db.stores.consensus.new import NewConsensus

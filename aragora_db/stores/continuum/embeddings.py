@@ -10,17 +10,17 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from aragora_db.engine.dialects import insert
 from aragora_db.errors import InvalidValue
 from aragora_db.models import Base, ContinuumEmbedding, ContinuumMemory, Tier
 from aragora_db.rules import retrieval
-from aragora_db.sql.dialects import insert
+from aragora_db.search.nearest_vectors import length, nearest
 from aragora_db.sql.memory_score import of_tenant
-from aragora_db.sql.nearness import length, nearest
 from aragora_db.stores import checks
 from aragora_db.stores.continuum.base import clock, no_memory, tiers_of
 from aragora_db.stores.continuum.retrieval import Retrieval, Retrieved
 from aragora_db.stores.paging import MAX_LIMIT, check_limit
-from aragora_db.vectors import MAX_DIMENSIONS, Floats
+from aragora_db.types.vector import MAX_DIMENSIONS, Floats
 
 __all__ = ["Embeddings"]
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from aragora_db.derived import follow
+from aragora_db.engine.dialects import insert
 from aragora_db.errors import ConflictError, NotFoundError
 from aragora_db.models import Base, ContinuumEmbedding, ContinuumMemory, ContinuumMemoryArchive, Tier
 from aragora_db.rules import continuum
+from aragora_db.search.index import follow
 from aragora_db.sql.archive import archive
-from aragora_db.sql.dialects import insert
 from aragora_db.sql.locks import serialize
 from aragora_db.stores import checks
 from aragora_db.stores.continuum.base import FRESH, Part, clock, first

@@ -9,11 +9,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from aragora_db.derived import follow
+from aragora_db.engine.dialects import insert
 from aragora_db.errors import InvalidValue
 from aragora_db.models import Base, ContinuumMemory, Tier
 from aragora_db.rules import continuum
-from aragora_db.sql.dialects import insert
+from aragora_db.search.index import follow
 from aragora_db.stores import checks
 from aragora_db.stores.continuum.base import FRESH, Part, clock
 from aragora_db.stores.paging import MAX_LIMIT

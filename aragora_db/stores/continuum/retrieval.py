@@ -45,7 +45,7 @@ class Retrieval(Part):
             tiers: only these.
             min_importance: only memories at least this important.
             tenant: only memories whose metadata have this ``tenant_id``.
-            keywords: only memories that have any of these words, see `aragora_db.sql.keywords.matches`; none at all
+            keywords: only memories that have any of these words, see `aragora_db.search.keywords.matches`; none at all
                 match nothing.
             limit: how many.
             now: when; the clock's time by default.

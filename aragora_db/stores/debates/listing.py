@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from aragora_db.models import Debate, DebateKeywords
-from aragora_db.sql.keywords import with_words
+from aragora_db.search.keywords import with_words
 from aragora_db.stores import checks
 from aragora_db.stores.debates.base import Part, scope
 from aragora_db.stores.paging import Keyset, Page
@@ -62,7 +62,7 @@ class Listing(Part):
     ) -> Page[Debate]:
         """Debates whose task has all of these words, newest first; ``rat*`` as the last finds words that begin so.
 
-        Case does not count in any script, see `aragora_db.sql.keywords.matches`. No word at all finds nothing.
+        Case does not count in any script, see `aragora_db.search.keywords.matches`. No word at all finds nothing.
 
         Raises:
             InvalidValue: an argument out of range.

@@ -9,11 +9,11 @@ from typing import Any, cast
 
 import sqlalchemy as sa
 
-from aragora_db import derived
+from aragora_db.engine.dialects import insert
 from aragora_db.errors import ConflictError, InvalidValue
 from aragora_db.models import Debate
 from aragora_db.rules import debates as rules
-from aragora_db.sql.dialects import insert
+from aragora_db.search import index
 from aragora_db.sql.locks import serialize
 from aragora_db.sql.text import starts_with
 from aragora_db.stores import checks
@@ -85,7 +85,7 @@ class Publishing(Part):
             # the lock, such as an import, may; then the next one is free.
             serialize(self._session, f"slug {base}")
             slug = f"{base}-{self._next_number(base)}"
-        derived.follow(self._session, Debate, {made.id: [made.task]}, new=True)
+        index.follow(self._session, Debate, {made.id: [made.task]}, new=True)
         return made
 
     def get(self, id: str, *, org_id: str | None = None) -> Debate | None:  # noqa: A002 -- the column's name

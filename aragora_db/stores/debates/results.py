@@ -9,9 +9,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from aragora_db.engine.dialects import insert
 from aragora_db.errors import ConflictError, InvalidValue, NotFoundError
 from aragora_db.models import Critique, DebateResult
-from aragora_db.sql.dialects import insert
 from aragora_db.stores import checks
 from aragora_db.stores.debates.base import Part
 from aragora_db.stores.paging import Keyset, Page

@@ -11,10 +11,10 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.util import identity_key
 
+from aragora_db.engine.dialects import insert
 from aragora_db.models import EloDomainRating, EloHistory, EloRating
 from aragora_db.models.base import Base
 from aragora_db.rules.elo import INITIAL_RATING
-from aragora_db.sql.dialects import insert
 from aragora_db.sql.text import starts_with
 from aragora_db.stores.elo.base import Part
 from aragora_db.types import UtcDateTime

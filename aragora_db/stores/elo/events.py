@@ -7,12 +7,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from aragora_db.engine.dialects import insert
 from aragora_db.errors import ConflictError, InvalidValue
 from aragora_db.models import EloHistory, EloRating
 from aragora_db.rules import elo_events as rules
 from aragora_db.rules.elo import INITIAL_RATING
 from aragora_db.rules.elo_events import Learning
-from aragora_db.sql.dialects import insert
 from aragora_db.sql.text import starts_with
 from aragora_db.stores import checks
 from aragora_db.stores.elo.changes import Changes, RatingEvent, forget, later, moved

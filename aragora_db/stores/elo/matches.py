@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session, selectinload
 from aragora_db.errors import ConflictError, InvalidValue
 from aragora_db.models import EloDomainRating, EloMatch, EloMatchParticipant, EloRating
 from aragora_db.rules import elo
-from aragora_db.sql.match import Match, write_match
-from aragora_db.sql.matches import write_matches
+from aragora_db.sql.elo_match import Match, write_match
+from aragora_db.sql.elo_match_bulk import write_matches
 from aragora_db.stores import checks
 from aragora_db.stores.elo.base import Part
 

@@ -7,10 +7,10 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from aragora_db.engine.dialects import insert
 from aragora_db.errors import ConflictError
 from aragora_db.models import EloCalibrationPrediction
 from aragora_db.rules.calibration import brier_score
-from aragora_db.sql.dialects import insert
 from aragora_db.sql.locks import serialize
 from aragora_db.stores import checks
 from aragora_db.stores.elo.base import Part

@@ -10,11 +10,11 @@ from uuid import uuid4
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from aragora_db.engine.dialects import insert
 from aragora_db.errors import ConflictError, InvalidValue, NotFoundError
 from aragora_db.models import Tournament, TournamentMatch, TournamentStatus
 from aragora_db.rules import tournaments as rules
 from aragora_db.rules.tournaments import BracketType
-from aragora_db.sql.dialects import insert
 from aragora_db.stores import checks
 from aragora_db.stores.elo.base import Part
 from aragora_db.stores.elo.tournament_rows import (

@@ -10,12 +10,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from aragora_db.engine.dialects import insert
 from aragora_db.errors import ConflictError, InvalidValue, NotFoundError
 from aragora_db.models import Genome, Population
 from aragora_db.models.base import utcnow
 from aragora_db.rules import genesis as rules
 from aragora_db.sql import json_array
-from aragora_db.sql.dialects import insert
 from aragora_db.stores import checks
 from aragora_db.stores.paging import MAX_LIMIT, Keyset, Page
 from aragora_db.stores.rows import check_rows

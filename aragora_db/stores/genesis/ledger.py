@@ -10,7 +10,6 @@ from uuid import uuid4
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from aragora_db import json_text
 from aragora_db.errors import ConflictError, InvalidValue, NotFoundError
 from aragora_db.models import GenesisEvent
 from aragora_db.models.base import utcnow
@@ -19,6 +18,7 @@ from aragora_db.sql.locks import serialize
 from aragora_db.stores import checks
 from aragora_db.stores.paging import Keyset, Page
 from aragora_db.stores.rows import check_rows, same_json
+from aragora_db.types import json_text
 
 __all__ = ["Ledger"]
 

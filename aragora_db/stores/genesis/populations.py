@@ -9,12 +9,12 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from aragora_db.engine.dialects import insert
 from aragora_db.errors import ConflictError, InvalidValue, NotFoundError
 from aragora_db.models import ActivePopulation, Genome, Population
 from aragora_db.models.base import utcnow
 from aragora_db.rules.genesis import MAX_POPULATION
 from aragora_db.sql import json_array
-from aragora_db.sql.dialects import insert
 from aragora_db.stores import checks
 from aragora_db.stores.paging import Keyset, Page
 

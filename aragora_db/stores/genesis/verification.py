@@ -9,12 +9,12 @@ from typing import Any, cast
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
-from aragora_db import json_text
 from aragora_db.models import GenesisEvent
 from aragora_db.rules.ledger import PARENT_HASH, Flaw, content_hash, is_same_time
 from aragora_db.stores import checks
 from aragora_db.stores.paging import check_limit
 from aragora_db.stores.rows import same_json
+from aragora_db.types import json_text
 
 __all__ = ["LedgerReport", "Problem", "Verification", "flaws"]
 

@@ -9,12 +9,12 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from aragora_db.derived import follow
+from aragora_db.engine.dialects import insert
 from aragora_db.errors import ConflictError
 from aragora_db.models import AgentPerformance, DebateSummary, Insight, PatternCluster
 from aragora_db.models.base import Base, utcnow
+from aragora_db.search.index import follow
 from aragora_db.sql import json_array
-from aragora_db.sql.dialects import insert
 from aragora_db.stores.insights.news import NewInsight, NewPattern, NewPerformance, News, NewSummary
 from aragora_db.stores.rows import check_rows, spelled
 from aragora_db.types import Double

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from aragora_db.models import Insight, InsightKeywords
-from aragora_db.sql.keywords import with_words
+from aragora_db.search.keywords import with_words
 from aragora_db.stores import checks
 from aragora_db.stores.insights.listing import NEWEST
 from aragora_db.stores.paging import Page

@@ -8,10 +8,10 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from aragora_db.engine.dialects import insert
 from aragora_db.errors import ConflictError, NotFoundError
 from aragora_db.models import Insight, InsightUsage
 from aragora_db.models.base import utcnow
-from aragora_db.sql.dialects import insert
 from aragora_db.stores import checks
 from aragora_db.stores.rows import check_rows
 

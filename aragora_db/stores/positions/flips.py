@@ -10,12 +10,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
+from aragora_db.engine.dialects import insert
 from aragora_db.errors import InvalidValue
 from aragora_db.models import DetectedFlip, FlipType, Position
 from aragora_db.models.base import utcnow
 from aragora_db.rules import positions as rules
 from aragora_db.rules.positions import Consistency
-from aragora_db.sql.dialects import insert
 from aragora_db.stores import checks
 from aragora_db.stores.paging import Keyset, Page, check_limit
 

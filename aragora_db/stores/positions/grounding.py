@@ -8,10 +8,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from aragora_db.engine.dialects import insert
 from aragora_db.errors import ConflictError, InvalidValue, NotFoundError
 from aragora_db.models import DebateOutcome, PositionHistory
 from aragora_db.models.base import utcnow
-from aragora_db.sql.dialects import insert
 from aragora_db.stores import checks
 from aragora_db.stores.positions.statements import serialize_debate
 from aragora_db.stores.rows import check_rows

@@ -8,12 +8,12 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from aragora_db.engine.dialects import insert
 from aragora_db.errors import InvalidValue
 from aragora_db.models import DebateOutcome, PositionHistory
 from aragora_db.models.base import utcnow
 from aragora_db.rules import positions as rules
 from aragora_db.rules.positions import Accuracy
-from aragora_db.sql.dialects import insert
 from aragora_db.sql.locks import serialize
 from aragora_db.stores import checks
 from aragora_db.stores.paging import Keyset, Page

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Any
 
-from aragora_db.transfer.rows import fast
+from aragora_db.transfer.rows import sql_projection
+from aragora_db.transfer.rows.converters import Refused, copy_line
 from aragora_db.transfer.rows.digest import Digest
-from aragora_db.transfer.rows.kinds import Refused, copy_line
 from aragora_db.transfer.rows.translate import Translator
 from aragora_db.transfer.source.shapes import Shape
 from aragora_db.transfer.source.snapshot import Snapshot, SourceTable
@@ -66,7 +66,7 @@ class Stream:
     ) -> None:
         self._snapshot, self._source, self._shape, self._as_values = snapshot, source, shape, as_values
         self._translate = Translator(source, shape, local)
-        self._fast = fast.plan(source, shape, local) if snapshot.is_utf8 and not as_values else None
+        self._fast = sql_projection.plan(source, shape, local) if snapshot.is_utf8 and not as_values else None
         self.columns = self._translate.columns
         """The columns of the rows, by table, in their order."""
         self.digests = {table: Digest() for table in self.columns}
@@ -87,7 +87,7 @@ class Stream:
             self._count(block)
             yield block
 
-    def _quickly(self, plan: fast.FastPlan) -> Iterator[Block]:
+    def _quickly(self, plan: sql_projection.FastPlan) -> Iterator[Block]:
         after: int | None = None
         while True:
             try:
@@ -105,7 +105,7 @@ class Stream:
             self._count(block)
             yield block
 
-    def _format(self, plan: fast.FastPlan, rows: Sequence[Sequence[Any]]) -> Block:
+    def _format(self, plan: sql_projection.FastPlan, rows: Sequence[Sequence[Any]]) -> Block:
         block = self._block(len(rows))
         lines, parts = plan.lines(rows)
         for table, (keys, some) in zip((self._shape.target, *self._shape.parts), (lines, parts), strict=False):

@@ -13,7 +13,7 @@ from typing import Any, cast
 import sqlalchemy as sa
 
 from aragora_db.models import Base
-from aragora_db.transfer.rows.kinds import Refused, from_sqlite
+from aragora_db.transfer.rows.converters import Refused, from_sqlite
 from aragora_db.transfer.source.shapes import Shape
 from aragora_db.transfer.source.snapshot import BrokenText, SourceTable
 from aragora_db.types import Double, Json

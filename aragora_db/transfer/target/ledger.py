@@ -12,8 +12,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from aragora_db.engine.dialects import insert_into
 from aragora_db.models import ImportedTable
-from aragora_db.sql.dialects import insert_into
 from aragora_db.transfer.report import TableReport
 from aragora_db.transfer.target.proof import Checksum
 

@@ -1,4 +1,4 @@
-"""Staged rows, and writing them as `aragora_db.transfer.target.verdicts` says. The same statements on both dialects."""
+"""Staged rows, and writing them as `merge_policy` says. The same statements on both dialects."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.sql.selectable import FromClause
 
-from aragora_db.sql.dialects import insert_into
+from aragora_db.engine.dialects import insert_into
 
 __all__ = ["CARRIED", "MERGED", "PARKED", "Staged", "final_columns", "is_any", "write"]
 

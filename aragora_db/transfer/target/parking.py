@@ -18,9 +18,9 @@ from typing import IO, Any
 
 from sqlalchemy import Connection
 
+from aragora_db.engine.dialects import insert_into
 from aragora_db.errors import TransferError
 from aragora_db.models import LegacyRow
-from aragora_db.sql.dialects import insert_into
 from aragora_db.transfer.source.snapshot import BrokenText, SourceTable
 
 __all__ = ["Refusals", "Rejects", "as_json", "fingerprint", "from_json", "park", "row_key"]

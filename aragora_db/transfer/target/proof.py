@@ -12,8 +12,8 @@ from sqlalchemy import Connection
 from aragora_db.errors import ProofFailed
 from aragora_db.transfer.rows.digest import Digest
 from aragora_db.transfer.target import merge
+from aragora_db.transfer.target.loaders import loader_of
 from aragora_db.transfer.target.merge import Staged
-from aragora_db.transfer.target.staging import loader_of
 
 __all__ = ["Checksum", "present_digest", "prove_staged", "prove_whole", "read_digest"]
 

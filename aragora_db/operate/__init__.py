@@ -1,0 +1,1 @@
+"""What operators run: backup and restore, doctor, health checks and their server, telemetry."""

@@ -1,0 +1,1 @@
+"""Search: the keyword index, topics that share words, and the nearest embeddings."""
