@@ -18,7 +18,7 @@ from aragora_db.transfer.source.shapes import Shape
 from aragora_db.transfer.source.snapshot import BrokenText, SourceTable
 from aragora_db.types import Double, Json
 
-__all__ = ["Rows", "Translator", "in_order"]
+__all__ = ["CHECKS", "Rows", "Translator", "in_order"]
 
 Rows = dict[str, list[tuple[Any, ...]]]
 """The rows that one source row becomes, by table; values in the order of `Translator.columns`."""
@@ -41,7 +41,7 @@ class Translator:
         self._place = {name: place for place, name in enumerate(source.columns)}
         self._plan = [(target.columns[ours], self._place[theirs]) for ours, theirs in shape.columns.items()]
         self._rules = _RULES.get(shape.target, ())
-        self._checks = _CHECKS.get(shape.target, ())
+        self._checks = CHECKS.get(shape.target, ())
         given = set(shape.columns)
         filled = {column.name for column in target.columns if column.name in _FILLED.get(shape.target, ())}
         self.columns: dict[str, tuple[sa.Column[Any], ...]] = {
@@ -236,10 +236,13 @@ def _has_weight(row: Values) -> bool:
     return math.isfinite(product) and (product != 0.0 or importance == 0.0 or factor == 0.0)
 
 
-_CHECKS: Mapping[str, tuple[tuple[Callable[[Values], bool], str], ...]] = {
+CHECKS: Mapping[str, tuple[tuple[Callable[[Values], bool], str], ...]] = {
     "elo_agent_relationships": ((lambda row: row["agent_a"] < row["agent_b"], "agent_a does not come before agent_b"),),
     "active_population": ((lambda row: row["id"] == 1, "the only id is 1"),),
     "continuum_memory": ((_has_weight, "importance x (1 + surprise_score) is beyond a double, and indexed"),),
+    "elo_calibration_buckets": (
+        (lambda row: len(row["bucket_key"]) <= 16, "bucket_key is longer than 16 characters"),  # noqa: PLR2004
+    ),
     "position_history": (
         (lambda row: len(row["position_type"]) <= 64, "position_type is longer than 64 characters"),  # noqa: PLR2004
     ),
