@@ -74,7 +74,7 @@ def from_sqlite(value: Any, column: sa.Column[Any], local: tzinfo) -> Any:
 
 
 def _without_name(message: str) -> str:
-    """`Guarded.refuse`'s message without the name of our column, which stands beside it, and the value's length."""
+    """`ValidatedType.refuse`'s message without the name of our column, which stands beside it, and the value's length."""
     return f"the column takes {message.partition(' takes ')[2].partition('; got ')[0]}"
 
 
