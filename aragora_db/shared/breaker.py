@@ -43,7 +43,7 @@ class CircuitBreaker:
 
     @property
     def state(self) -> BreakerState:
-        """Return ``closed``, ``open`` (refuses calls) or ``half_open`` (the next call or a running one is the probe)."""
+        """Return ``closed``, ``open`` (refuses calls) or ``half_open`` (the next or running call is the probe)."""
         with self._lock:
             if self._open_until is None:
                 return "closed"
