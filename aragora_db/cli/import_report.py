@@ -1,4 +1,4 @@
-"""How an import's report looks on a terminal."""
+"""Render an import's report for a terminal."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from rich.text import Text
 from aragora_db.cli.output import stdout
 
 if TYPE_CHECKING:
-    from aragora_db.transfer import Report, TableReport
+    from aragora_db.transfer import ImportReport, TableReport
 
 __all__ = ["summary"]
 
 
-def summary(report: Report) -> RenderableType:
+def summary(report: ImportReport) -> RenderableType:
     """The tables that had rows, what became of them, and everything that was left."""
     title = f"{report.mode}: {report.source_dir} -> {report.target or 'no database'}"
     facts = Text.assemble((title, "bold"), f"\nnaive timestamps are local times of {report.timezone}")
@@ -49,7 +49,7 @@ def summary(report: Report) -> RenderableType:
     if report.report_file:
         parts.append(Text(f"report: {report.report_file}"))
     parts += [Text(note) for note in report.notes]
-    parts.append(_verdict(report))
+    parts.append(_conclusion(report))
     return Group(*parts)
 
 
@@ -66,7 +66,7 @@ def _cells(each: TableReport) -> list[str | Text]:
     return [escape(name), *counts, Text(done, style="dim", no_wrap=True)]
 
 
-def _verdict(report: Report) -> Text:
+def _conclusion(report: ImportReport) -> Text:
     seconds = f" ({report.seconds:.1f} s)"
     if not report.good:
         failed = sum(each.failed is not None for each in report.tables)

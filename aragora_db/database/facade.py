@@ -20,7 +20,7 @@ from aragora_db.engine.connections import Connections
 from aragora_db.engine.pool_metrics import Meter, Observer, PoolMetrics
 from aragora_db.engine.write_tracking import Notify
 from aragora_db.errors import AragoraDBError
-from aragora_db.replicas.router import Replicas
+from aragora_db.replicas.router import ReplicaRouter
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -54,8 +54,8 @@ class Database(Sessions):
         self._target = _target(self.settings, self.dsn, self.secrets)
         self._listeners: list[Notify] = []
         meter = Meter()
-        self._replicas = replicas = Replicas.of(self._target, meter)
-        adopt = None if replicas is None else replicas.note_commits
+        self._replicas = replicas = ReplicaRouter.from_settings(self._target, meter)
+        adopt = None if replicas is None else replicas.track_commits
         self._primary = Connections(self._target, self._listeners, meter, adopt)
         if replicas is not None:
             finalize(self, replicas.stop)
@@ -152,7 +152,7 @@ class Database(Sessions):
                 self._primary.prepare()
                 prepare(self.engine, self._target)
                 if self._replicas is not None:
-                    self._replicas.require_present()
+                    self._replicas.require_current()
                 self._ready = True
 
     # -- health and end -----------------------------------------------------------------------------------------------

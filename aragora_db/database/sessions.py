@@ -15,8 +15,8 @@ from aragora_db.engine.connections import Connections
 from aragora_db.engine.retry import ATTEMPTS, RETRYABLE, delay
 from aragora_db.engine.sessions import READ_ONLY_SESSION, UnitOfWork
 from aragora_db.errors import UsageError
-from aragora_db.replicas.lsn import format_position
-from aragora_db.replicas.router import Replicas
+from aragora_db.replicas.lsn import format_lsn
+from aragora_db.replicas.router import ReplicaRouter
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
@@ -30,7 +30,7 @@ class Sessions:
     """What `Database` offers for reading and writing."""
 
     _primary: Connections
-    _replicas: Replicas | None
+    _replicas: ReplicaRouter | None
     _ready: bool
 
     def ensure_ready(self) -> None:
@@ -151,19 +151,19 @@ class Sessions:
         Raises:
             DatabaseUnavailable: the primary has to be asked, and is away.
         """
-        position = 0 if self._replicas is None else self._replicas.own_position()
+        position = 0 if self._replicas is None else self._replicas.own_write_lsn()
         if self._replicas is not None and position is None:
             with self._primary.reader.connect() as connection:
                 return self._replicas.write_position(connection)
-        return format_position(position) if position else None
+        return format_lsn(position) if position else None
 
     async def write_position_async(self) -> str | None:
         """`write_position` for async code."""
-        position = 0 if self._replicas is None else self._replicas.own_position()
+        position = 0 if self._replicas is None else self._replicas.own_write_lsn()
         if self._replicas is not None and position is None:
             async with self._primary.of_this_loop.execution_options(**READ_ONLY_OPTIONS).connect() as connection:
                 return await connection.run_sync(self._replicas.write_position)
-        return format_position(position) if position else None
+        return format_lsn(position) if position else None
 
     def _sync_session(
         self, session_class: type[Session], read_only: bool, primary: bool, after: str | None

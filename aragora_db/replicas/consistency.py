@@ -1,4 +1,4 @@
-"""What a thread or an asyncio task has written last, so that its own reads see it."""
+"""Read-your-own-writes: remember the last write of each thread and asyncio task."""
 
 from __future__ import annotations
 
@@ -8,40 +8,43 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from types import MappingProxyType
 
-__all__ = ["Mark", "OwnMark"]
+__all__ = ["CommittedWrite", "OwnLastWrite"]
 
 
 @dataclass(frozen=True)
-class Mark:
-    """A write.
+class CommittedWrite:
+    """A write that was committed on the primary.
 
     Attributes:
         at: `time.monotonic()` after the commit.
-        position: where the primary's log was after it; None when that was not asked yet.
+        lsn: an LSN at or after the commit; None while the primary has not been queried since.
     """
 
     at: float
-    position: int | None = None
+    lsn: int | None = None
 
 
-# For every database at once: contexts keep a variable alive for good, and databases come and go.
-_marks: ContextVar[Mapping[int, Mark]] = ContextVar("aragora_db_marks", default=MappingProxyType({}))
+# One variable for all databases: a context keeps its variables alive for good, and databases are opened and closed.
+_last_writes: ContextVar[Mapping[int, CommittedWrite]] = ContextVar(
+    "aragora_db_last_writes", default=MappingProxyType({})
+)
 _keys = itertools.count()
 
 
-class OwnMark:
-    """The last write of the current thread or task to one database.
+class OwnLastWrite:
+    """Keeps the last write of the current thread or task to one database.
 
-    A new task, and what ``asyncio.to_thread`` runs, begins with its creator's mark; its own writes do not reach back.
+    A new task, and a function run by ``asyncio.to_thread``, starts with its creator's last write. Its own writes are
+    not visible to the creator.
     """
 
     def __init__(self) -> None:
         self._key = next(_keys)
 
-    def get(self) -> Mark | None:
-        """The mark, or None when nothing was written."""
-        return _marks.get().get(self._key)
+    def get(self) -> CommittedWrite | None:
+        """Return the last write, or None if this thread or task has written nothing."""
+        return _last_writes.get().get(self._key)
 
-    def set(self, mark: Mark) -> None:
-        """Leave a mark."""
-        _marks.set({**_marks.get(), self._key: mark})
+    def set(self, write: CommittedWrite) -> None:
+        """Record the last write."""
+        _last_writes.set({**_last_writes.get(), self._key: write})

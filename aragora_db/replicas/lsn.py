@@ -1,4 +1,4 @@
-"""Positions in the write-ahead log: where the primary is, and how far a standby has replayed.
+"""Query, parse and format log sequence numbers (LSNs) of the primary and its standbys.
 
 https://www.postgresql.org/docs/current/functions-admin.html
 """
@@ -13,14 +13,15 @@ from sqlalchemy import Connection
 from aragora_db.errors import InvalidValue
 
 __all__ = [
-    "PrimaryLook",
-    "ReplicaLook",
-    "Server",
-    "format_position",
-    "look_at_primary",
-    "look_at_replica",
-    "parse_position",
-    "replayed_position",
+    "PrimaryStatus",
+    "ReplicaStatus",
+    "ServerIdentity",
+    "end_of_record",
+    "format_lsn",
+    "parse_lsn",
+    "query_primary",
+    "query_replay_lsn",
+    "query_replica",
 ]
 
 # Which cluster, and which run of which server: a copy of a cluster has the same identifier.
@@ -29,102 +30,108 @@ _SERVER = "(SELECT system_identifier FROM pg_control_system())::text, pg_postmas
 # Flushed is what standbys are sent, and a commit returns when it is flushed. With `off` it returns before; but what is
 # inserted may stay unflushed for 15 s on a quiet primary (wal_writer flushes whole pages, snapshots for standbys the
 # rest), and no standby could reach it. A transaction that sets it for itself alone is not known here.
-_POSITION_OF_COMMITS = (
+_COMMIT_LSN = (
     "CASE WHEN current_setting('synchronous_commit') = 'off' THEN pg_current_wal_insert_lsn() "
     "ELSE pg_current_wal_flush_lsn() END"
 )
 _PRIMARY = (
-    f"SELECT {_POSITION_OF_COMMITS}::text, pg_current_wal_flush_lsn()::text, "
+    f"SELECT {_COMMIT_LSN}::text, pg_current_wal_flush_lsn()::text, "
     "current_setting('wal_block_size')::int, pg_size_bytes(current_setting('wal_segment_size')), "
     f"{_SERVER}"
 )
 _REPLAYED = "CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() END::text"
 _REPLICA = f"SELECT pg_is_in_recovery(), {_REPLAYED}, {_SERVER}"
 
-_POSITION = re.compile(r"([0-9A-F]{1,8})/([0-9A-F]{1,8})", re.IGNORECASE)
+_LSN = re.compile(r"([0-9A-F]{1,8})/([0-9A-F]{1,8})", re.IGNORECASE)
 
 # A page of the log begins with a header, the first one of a segment file with a longer one (xlog_internal.h).
 _PAGE_HEADER, _SEGMENT_HEADER = 24, 40
 
 
 @dataclass(frozen=True)
-class Server:
-    """A server process.
+class ServerIdentity:
+    """One run of one server.
 
     Attributes:
-        system: the cluster's identifier, which its standbys share.
-        started: when the server started, to the microsecond.
+        system_identifier: the cluster's identifier, which its standbys share.
+        started_at: when the server started, to the microsecond.
     """
 
-    system: str
-    started: str
+    system_identifier: str
+    started_at: str
 
 
 @dataclass(frozen=True)
-class PrimaryLook:
-    """Where the primary was.
+class PrimaryStatus:
+    """The primary's LSNs at the time of a query.
 
     Attributes:
-        position: everything that was committed before the look lies before it.
-        flushed: what it had on its disk and could send to standbys.
-        server: which one it is.
+        commit_lsn: an LSN at or after every commit made before the query.
+        flush_lsn: the end of what was on disk and could be sent to standbys.
+        server: which server answered.
     """
 
-    position: int
-    flushed: int
-    server: Server
+    commit_lsn: int
+    flush_lsn: int
+    server: ServerIdentity
 
 
 @dataclass(frozen=True)
-class ReplicaLook:
-    """How far a standby was; ``replayed`` is None on a server that is not in recovery, or has replayed nothing."""
+class ReplicaStatus:
+    """A replica's answer to a query.
+
+    Attributes:
+        in_recovery: False on a primary.
+        replay_lsn: None on a server that is not in recovery or has replayed nothing.
+        server: which server answered.
+    """
 
     in_recovery: bool
-    replayed: int | None
-    server: Server
+    replay_lsn: int | None
+    server: ServerIdentity
 
 
-def look_at_primary(connection: Connection) -> PrimaryLook:
-    """Ask the primary where it is.
+def query_primary(connection: Connection) -> PrimaryStatus:
+    """Return the primary's LSNs.
 
     Raises:
-        DatabaseError: it cannot be asked, or it is in recovery itself.
+        DatabaseError: the query failed, or the server is in recovery.
     """
     commits, flushed, page, segment, system, started = connection.exec_driver_sql(_PRIMARY).one()
-    return PrimaryLook(
-        _end_of_record(parse_position(commits), page, segment),
-        _end_of_record(parse_position(flushed), page, segment),
-        Server(system, started),
+    return PrimaryStatus(
+        end_of_record(parse_lsn(commits), page, segment),
+        end_of_record(parse_lsn(flushed), page, segment),
+        ServerIdentity(system, started),
     )
 
 
-def look_at_replica(connection: Connection) -> ReplicaLook:
-    """Ask a replica how far it is.
+def query_replica(connection: Connection) -> ReplicaStatus:
+    """Return whether the server is in recovery and, if so, its replay LSN.
 
     Raises:
-        DatabaseError: it cannot be asked.
+        DatabaseError: the query failed.
     """
     in_recovery, text, system, started = connection.exec_driver_sql(_REPLICA).one()
-    return ReplicaLook(in_recovery, parse_position(text) if text else None, Server(system, started))
+    return ReplicaStatus(in_recovery, parse_lsn(text) if text else None, ServerIdentity(system, started))
 
 
-def replayed_position(connection: Connection) -> int | None:
-    """How far the standby behind this connection is, now; None when it is not in recovery.
+def query_replay_lsn(connection: Connection) -> int | None:
+    """Return the replica's replay LSN, or None if the server is not in recovery.
 
     Raises:
-        DatabaseError: it cannot be asked.
+        DatabaseError: the query failed.
     """
     text = connection.exec_driver_sql(f"SELECT {_REPLAYED}").scalar()
-    return parse_position(text) if text else None
+    return parse_lsn(text) if text else None
 
 
-def parse_position(text: str) -> int:
-    """Read a position as PostgreSQL writes it, such as ``16/B374D848``.
+def parse_lsn(text: str) -> int:
+    """Parse an LSN in PostgreSQL's notation, such as ``16/B374D848``.
 
     Raises:
-        InvalidValue: it is none.
+        InvalidValue: the text is not an LSN.
     """
-    match = _POSITION.fullmatch(text)
+    match = _LSN.fullmatch(text)
     if match is None:
         raise InvalidValue(
             "after is no position in a PostgreSQL log such as 16/B374D848: pass what Database.write_position() returned"
@@ -132,17 +139,22 @@ def parse_position(text: str) -> int:
     return int(match[1], 16) << 32 | int(match[2], 16)
 
 
-def format_position(position: int) -> str:
-    """Write a position as PostgreSQL does."""
-    return f"{position >> 32:X}/{position & 0xFFFFFFFF:X}"
+def format_lsn(lsn: int) -> str:
+    """Format an LSN in PostgreSQL's notation."""
+    return f"{lsn >> 32:X}/{lsn & 0xFFFFFFFF:X}"
 
 
-def _end_of_record(position: int, page: int, segment: int) -> int:
-    """Where the last record ends.
+def end_of_record(lsn: int, page: int, segment: int) -> int:
+    """Return the end of the last record before an insert LSN.
 
-    At a page's start the insert position lies behind a header that is written with the next record. A standby stops
-    before the header, and on an idle primary it would never get there.
+    At a page's start the insert LSN lies behind a header that is written with the next record. A standby stops before
+    the header, so on an idle primary it would never reach the insert LSN.
+
+    Args:
+        lsn: an insert or flush LSN.
+        page: bytes of a WAL page.
+        segment: bytes of a WAL segment file.
     """
-    if position % segment == _SEGMENT_HEADER:
-        return position - _SEGMENT_HEADER
-    return position - _PAGE_HEADER if position % page == _PAGE_HEADER else position
+    if lsn % segment == _SEGMENT_HEADER:
+        return lsn - _SEGMENT_HEADER
+    return lsn - _PAGE_HEADER if lsn % page == _PAGE_HEADER else lsn

@@ -1,4 +1,4 @@
-"""What is known about the servers: where the primary is, how far each replica is, and the watches that find it out."""
+"""Poll the primary and the replicas, and decide which replicas may serve reads."""
 
 from __future__ import annotations
 
@@ -13,150 +13,150 @@ from sqlalchemy import Connection
 from aragora_db.config.read_urls import completed
 from aragora_db.engine import Target
 from aragora_db.engine.pool_metrics import Meter
-from aragora_db.replicas.lag import History
-from aragora_db.replicas.lsn import PrimaryLook, ReplicaLook, look_at_primary
-from aragora_db.replicas.poller import SHORTEST_PAUSE, Watch
-from aragora_db.replicas.replica import NOT_ASKED, TOO_FAR, Replica, Verdict
+from aragora_db.replicas.lag import LsnHistory
+from aragora_db.replicas.lsn import PrimaryStatus, ReplicaStatus, query_primary
+from aragora_db.replicas.poller import SHORTEST_PAUSE, Poller
+from aragora_db.replicas.replica import LAG_UNKNOWN, NOT_POLLED, Replica, ReplicaState
 
 if TYPE_CHECKING:
     from aragora_db.config import Dsn
 
-__all__ = ["Lookout"]
+__all__ = ["Monitor"]
 
 _PAUSE_SECONDS = 1.0
 _WAITING_PAUSE = 0.01  # while a reader waits: from SHORTEST_PAUSE up to this
-_FIRST_LOOK_SECONDS = 1.0
+_FIRST_POLL_SECONDS = 1.0
 
 
-class Lookout:
-    """One watch for each server, and what they have found.
+class Monitor:
+    """Runs one poller for each server and keeps their results.
 
     Args:
         primary: the primary.
-        urls: the replicas, as they were written.
+        urls: the replicas' DSNs, before the primary's parts are filled in.
         meter: the one that counts the primary's pools.
     """
 
     def __init__(self, primary: Target, urls: tuple[Dsn, ...], meter: Meter) -> None:
-        self.latest: tuple[float, PrimaryLook] | None = None
-        """When the primary was last asked, and what it said."""
+        self.latest: tuple[float, PrimaryStatus] | None = None
+        """When the primary was last queried (`time.monotonic()`), and its answer."""
         self.changed = threading.Condition()
-        """Notified after each look."""
+        """Notified after each poll."""
         self.replicas = [
-            Replica(number, _target(primary, url), meter, self._judge) for number, url in enumerate(urls, start=1)
+            Replica(number, _target(primary, url), meter, self._assess) for number, url in enumerate(urls, start=1)
         ]
         self._max_lag = primary.settings.replica_max_lag
         self._pause = min(_PAUSE_SECONDS, self._max_lag / 2)
-        self._history = History(self._max_lag + 2 * self._pause)
+        self._history = LsnHistory(self._max_lag + 2 * self._pause)
         self._primary_answers: bool | None = None
-        self._primary_watch = Watch(
-            "aragora_db-watch-primary", primary, self._look_at_primary, self._primary_failed, lambda: self._pause
+        self._primary_poller = Poller(
+            "aragora_db-poller-primary", primary, self._poll_primary, self._primary_failed, lambda: self._pause
         )
-        self._watches = {replica: self._watch(replica) for replica in self.replicas}
-        self._wanted, self._hurry_until = 0, 0.0
+        self._pollers = {replica: self._poller_of(replica) for replica in self.replicas}
+        self._awaited_lsn, self._awaited_until = 0, 0.0
         self._started: float | None = None
 
     # -- what is known ------------------------------------------------------------------------------------------------
 
-    def verdict(self, replica: Replica) -> Verdict:
-        """Whether a replica may serve, now."""
-        if self._watches[replica].overdue:
-            return Verdict(healthy=False, reason="does not answer")
-        return replica.verdict
+    def state(self, replica: Replica) -> ReplicaState:
+        """Return whether a replica may serve reads now."""
+        if self._pollers[replica].overdue:
+            return ReplicaState(healthy=False, reason="does not answer")
+        return replica.state
 
-    def expected(self, verdict: Verdict) -> bool:
-        """Whether it is so soon after the start that the next look may know more."""
-        return self.starting and verdict.reason in {NOT_ASKED, TOO_FAR}
+    def may_change_soon(self, state: ReplicaState) -> bool:
+        """Whether the pollers have just started and the next poll may change this state."""
+        return self.starting and state.reason in {NOT_POLLED, LAG_UNKNOWN}
 
     @property
     def starting(self) -> bool:
-        """Whether the watches were started a moment ago."""
-        return self._started is not None and time.monotonic() < self._started + _FIRST_LOOK_SECONDS
+        """Whether the pollers were started within the last second."""
+        return self._started is not None and time.monotonic() < self._started + _FIRST_POLL_SECONDS
 
-    def written_by(self, at: float) -> int | None:
-        """A position behind everything that the primary had committed at that time; None when it must be asked."""
-        latest, found = self.latest, self._history.written_by(at)
-        return latest[1].position if found is None and latest is not None and latest[0] > at else found
+    def commit_lsn_at(self, at: float) -> int | None:
+        """Return an LSN at or after every commit made by time `at`, or None if the primary must be queried."""
+        latest, found = self.latest, self._history.commit_lsn_at(at)
+        return latest[1].commit_lsn if found is None and latest is not None and latest[0] > at else found
 
-    def wait_for_first_look(self) -> None:
-        """Wait until each replica was asked once, a second after the start at most."""
+    def wait_for_first_poll(self) -> None:
+        """Wait until each replica was polled once, at most until a second after the start."""
         with self.changed:
             self.changed.wait_for(
-                lambda: all(self.verdict(replica).reason != NOT_ASKED for replica in self.replicas),
-                _FIRST_LOOK_SECONDS if self.starting else 0,
+                lambda: all(self.state(replica).reason != NOT_POLLED for replica in self.replicas),
+                _FIRST_POLL_SECONDS if self.starting else 0,
             )
 
-    def _judge(self, look: ReplicaLook) -> Verdict:
+    def _assess(self, status: ReplicaStatus) -> ReplicaState:
         if self._primary_answers is None:
-            return Verdict(healthy=False, reason=NOT_ASKED)
+            return ReplicaState(healthy=False, reason=NOT_POLLED)
         if self.latest is None:
-            return Verdict(healthy=False, reason="cannot be compared: the primary was never reached")
+            return ReplicaState(healthy=False, reason="cannot be compared: the primary was never reached")
         server = self.latest[1].server
-        if look.server.system != server.system:
-            return Verdict(healthy=False, reason="belongs to another cluster than the primary")
-        if look.in_recovery:
-            return self._judge_lag(look.replayed or 0)
-        if look.server == server:
-            return Verdict(healthy=True, lag=0.0, primary=True)
-        return Verdict(healthy=False, reason="is no replica: it was promoted, or never was one")
+        if status.server.system_identifier != server.system_identifier:
+            return ReplicaState(healthy=False, reason="belongs to another cluster than the primary")
+        if status.in_recovery:
+            return self._assess_lag(status.replay_lsn or 0)
+        if status.server == server:
+            return ReplicaState(healthy=True, lag=0.0, primary=True)
+        return ReplicaState(healthy=False, reason="is no replica: it was promoted, or never was one")
 
-    def _judge_lag(self, replayed: int) -> Verdict:
-        # While the primary is away nobody gets further behind, and what it wrote last may never arrive.
-        now = time.monotonic() if self._primary_answers else self._history.newest or 0.0
-        lag = self._history.seconds_behind(replayed, now)
+    def _assess_lag(self, replay_lsn: int) -> ReplicaState:
+        # While the primary is unreachable no replica falls further behind, and its last writes may never arrive.
+        now = time.monotonic() if self._primary_answers else self._history.newest_at or 0.0
+        lag = self._history.seconds_behind(replay_lsn, now)
         if lag is None:
-            return Verdict(healthy=False, reason=TOO_FAR)
+            return ReplicaState(healthy=False, reason=LAG_UNKNOWN)
         if lag > self._max_lag:
-            return Verdict(healthy=False, lag=lag, reason=f"is more than {self._max_lag:g} s behind")
+            return ReplicaState(healthy=False, lag=lag, reason=f"is more than {self._max_lag:g} s behind")
         if not self._primary_answers:
-            return Verdict(healthy=True, reason="how far it is behind is not known: the primary cannot be asked")
-        return Verdict(healthy=True, lag=lag)
+            return ReplicaState(healthy=True, reason="how far it is behind is not known: the primary cannot be asked")
+        return ReplicaState(healthy=True, lag=lag)
 
-    # -- watches ------------------------------------------------------------------------------------------------------
+    # -- pollers ------------------------------------------------------------------------------------------------------
 
-    def ask_primary(self) -> None:
-        """Have the primary asked at once where it is."""
-        self._primary_watch.hurry()
+    def poll_primary_now(self) -> None:
+        """Poll the primary without a pause."""
+        self._primary_poller.poll_now()
 
-    def ask_replicas(self, position: int, until: float) -> None:
-        """Have the replicas asked without a pause until that time, those that are not yet at the position."""
-        if position > self._wanted or time.monotonic() >= self._hurry_until:
-            self._wanted, self._hurry_until = position, max(self._hurry_until, until)
-            for watch in self._watches.values():
-                watch.hurry()
+    def poll_replicas_until(self, lsn: int, deadline: float) -> None:
+        """Poll the replicas that have not replayed ``lsn`` at short intervals until ``deadline``."""
+        if lsn > self._awaited_lsn or time.monotonic() >= self._awaited_until:
+            self._awaited_lsn, self._awaited_until = lsn, max(self._awaited_until, deadline)
+            for poller in self._pollers.values():
+                poller.poll_now()
 
-    def _watch(self, replica: Replica) -> Watch:
-        def look(connection: Connection) -> None:
-            replica.look(connection)
+    def _poller_of(self, replica: Replica) -> Poller:
+        def poll(connection: Connection) -> None:
+            replica.poll(connection)
             self._notify()
 
         def failed(error: Exception) -> None:
-            replica.failed(error)
+            replica.mark_failed(error)
             self._notify()
 
-        hurried = 0
+        short_pauses = 0  # in a row; each is a little longer
 
         def pause() -> float:
-            nonlocal hurried
-            wanted = time.monotonic() < self._hurry_until and replica.replayed < self._wanted
-            hurried = hurried + 1 if wanted or self.expected(replica.verdict) else 0
-            return min(SHORTEST_PAUSE * hurried, _WAITING_PAUSE) if hurried else self._pause
+            nonlocal short_pauses
+            awaited = time.monotonic() < self._awaited_until and replica.replay_lsn < self._awaited_lsn
+            short_pauses = short_pauses + 1 if awaited or self.may_change_soon(replica.state) else 0
+            return min(SHORTEST_PAUSE * short_pauses, _WAITING_PAUSE) if short_pauses else self._pause
 
-        return Watch(f"aragora_db-watch-replica-{replica.number}", replica.target, look, failed, pause)
+        return Poller(f"aragora_db-poller-replica-{replica.number}", replica.target, poll, failed, pause)
 
-    def _look_at_primary(self, connection: Connection) -> None:
+    def _poll_primary(self, connection: Connection) -> None:
         asked = time.monotonic()
-        look = look_at_primary(connection)
-        before = self.latest[1] if self.latest is not None else look
-        if before.server.system != look.server.system:
+        status = query_primary(connection)
+        before = self.latest[1] if self.latest is not None else status
+        if before.server.system_identifier != status.server.system_identifier:
             self._history.clear()
-        # Not each time that a reader asks: the history would grow long, and be no better.
-        newest = self._history.newest
-        if newest is None or asked - newest >= self._pause / 2 or look.flushed < before.flushed:
-            self._history.add(asked, look.flushed, look.position)
-        self.latest, self._primary_answers = (asked, look), True
+        # Not at each poll that a reader asks for: the history would grow long, and be no better.
+        newest = self._history.newest_at
+        if newest is None or asked - newest >= self._pause / 2 or status.flush_lsn < before.flush_lsn:
+            self._history.add(asked, status.flush_lsn, status.commit_lsn)
+        self.latest, self._primary_answers = (asked, status), True
         for replica in self.replicas:
-            replica.compare(look.flushed, asked)
+            replica.detect_divergence(status.flush_lsn, asked)
         self._notify()
 
     def _primary_failed(self, _error: Exception) -> None:
@@ -170,43 +170,43 @@ class Lookout:
     # -- beginning and end --------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start the watches, unless they are running. What they found in an earlier life does not count."""
+        """Start the pollers unless they are running, and forget the results of an earlier run."""
         if self._started is not None:
             return
         with self.changed:
             if self._started is None:
                 self._primary_answers = None
                 for each in self.replicas:
-                    each.start_over()
+                    each.reset()
                 self._started = time.monotonic()
-                for watch in self._all_watches():
-                    watch.start()
+                for poller in self._all_pollers():
+                    poller.start()
 
     def stop(self) -> None:
-        """End the watches, without waiting for them."""
+        """Stop the pollers, without waiting for them."""
         with self.changed:
             self._started = None
-            for watch in self._all_watches():
-                watch.stop()
+            for poller in self._all_pollers():
+                poller.stop()
 
     def close(self) -> None:
-        """End the watches and close every connection."""
+        """Stop the pollers and close every connection."""
         self.stop()
-        for watch in self._all_watches():
-            watch.join()
+        for poller in self._all_pollers():
+            poller.join()
         for each in self.replicas:
             each.connections.close()
 
     def forget_parent(self) -> None:
-        """What a forked child does first: the watches stayed behind, and whoever held the lock."""
+        """Start afresh in a forked child, where neither the threads nor the holder of the lock exist."""
         self.changed, self._started = threading.Condition(), None
-        for watch in self._all_watches():
-            watch.forget_parent()
+        for poller in self._all_pollers():
+            poller.forget_parent()
         for each in self.replicas:
             each.connections.forget_parent()
 
-    def _all_watches(self) -> tuple[Watch, ...]:
-        return (self._primary_watch, *self._watches.values())
+    def _all_pollers(self) -> tuple[Poller, ...]:
+        return (self._primary_poller, *self._pollers.values())
 
 
 def _target(primary: Target, url: Dsn) -> Target:

@@ -3,26 +3,51 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 from aragora_db.errors import InvalidValue, RedisUnavailable
-from aragora_db.shared.gateway import Door
-from aragora_db.shared.pending_invalidations import Unsent
-from aragora_db.shared.single_flight import Flights
-from aragora_db.shared.versioned_cache import Seen, Slot, Ticket, Versions
+from aragora_db.shared.gateway import Gateway
+from aragora_db.shared.single_flight import SingleFlight
+from aragora_db.shared.versioned_cache import CacheKeys, FillAttempt, Lookup, VersionedCache
 from aragora_db.types import json_text
 
-__all__ = ["MAX_TTL", "MIN_TTL", "Cache"]
+__all__ = ["MAX_TTL", "MIN_TTL", "Cache", "PendingInvalidations"]
 
 MIN_TTL, MAX_TTL = 0.1, 86_400.0  # seconds, as ARAGORA_CACHE_TTL
 
 _WAIT_SECONDS = 1.0  # for another process, which may be gone
-_FLIGHT_SECONDS = 10.0  # for another thread, which is not
+_SINGLE_FLIGHT_SECONDS = 10.0  # for another thread, which is not
 _POLL_SECONDS = 0.01
 _TOPIC = re.compile(r"[a-z0-9_.-]{1,64}")
+
+
+class PendingInvalidations:
+    """Topics whose invalidation has not reached Redis yet."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._count = 0
+        self._topics: dict[str, int] = {}
+
+    def add(self, topic: str) -> None:
+        """Add a topic. Call it before sending, since the send may fail in any way."""
+        with self._lock:
+            self._count += 1
+            self._topics[topic] = self._count
+
+    def pending(self, topic: str) -> int | None:
+        """Return the number to pass to `sent`, or None if nothing is pending. Lock-free: every cached read calls it."""
+        return self._topics.get(topic)
+
+    def sent(self, topic: str, number: int) -> None:
+        """Remove a topic, unless another thread has added it again since `pending` returned ``number``."""
+        with self._lock:
+            if self._topics.get(topic) == number:
+                del self._topics[topic]
 
 
 class Cache:
@@ -38,18 +63,18 @@ class Cache:
       knows about (`CommitUnknown`) was carried out after it: at most the time to live, on every instance.
 
     Args:
-        door: the way to Redis.
-        namespace: how the keys begin.
+        gateway: calls Redis.
+        namespace: the prefix of all keys.
         ttl: age at which a value is computed again, in seconds.
     """
 
-    def __init__(self, door: Door, namespace: str, ttl: float) -> None:
-        self._door = door
-        self._versions = Versions(door, namespace)
+    def __init__(self, gateway: Gateway, namespace: str, ttl: float) -> None:
+        self._gateway = gateway
+        self._values = VersionedCache(gateway, namespace)
         self._ttl = ttl
         self._wait = _WAIT_SECONDS
-        self._flights = Flights(_FLIGHT_SECONDS)
-        self._unsent = Unsent()
+        self._single_flight = SingleFlight(_SINGLE_FLIGHT_SECONDS)
+        self._pending = PendingInvalidations()
 
     def get_or_load(self, topic: str, key: str, load: Callable[[], Any], ttl: float | None = None) -> Any:
         """The cached value, or what ``load`` returns.
@@ -73,78 +98,78 @@ class Cache:
         seconds = self._ttl if ttl is None else ttl
         if not MIN_TTL <= seconds <= MAX_TTL:
             raise InvalidValue(f"ttl is {ttl!r}; it must lie between {MIN_TTL} and {MAX_TTL:g} seconds")
-        slot = self._versions.slot(_checked(topic), key)
-        return json_text.loads(self._text(slot, load, seconds))
+        keys = self._values.keys(_checked(topic), key)
+        return json_text.loads(self._text(keys, load, seconds))
 
     def invalidate(self, *topics: str) -> bool:
-        """Let no value of these topics count any more. Call it after the commit, never before.
+        """Invalidate all values of these topics. Call it after the commit, never before.
 
         Returns:
-            Whether Redis knows. If not, it will be told before this instance uses the topic again.
+            Whether Redis was reached. If not, the invalidation is sent before this instance uses the topic again.
 
         Raises:
             InvalidValue: one of them is no topic.
         """
         for topic in topics:
             _checked(topic)
-        if not self._door.configured:
+        if not self._gateway.configured:
             return True
         for topic in topics:
-            self._unsent.add(topic)
-        told = [self._send(topic) for topic in topics]
-        return all(told)
+            self._pending.add(topic)
+        sent = [self._send_pending(topic) for topic in topics]
+        return all(sent)
 
-    def _text(self, slot: Slot, load: Callable[[], Any], ttl: float) -> bytes:
-        seen = self._look(slot)
-        if seen is None:
-            return _computed(load, slot)
-        if seen.text is not None:
-            return seen.text
-        # The version is part of the key: who comes after an invalidation must not join who began before it.
-        return self._flights.run((slot.value, seen.version), lambda: self._fill(slot, load, ttl))
+    def _text(self, keys: CacheKeys, load: Callable[[], Any], ttl: float) -> bytes:
+        found = self._lookup(keys)
+        if found is None:
+            return _computed(load, keys)
+        if found.text is not None:
+            return found.text
+        # The version is part of the key: a caller after an invalidation must not join a computation begun before it.
+        return self._single_flight.run((keys.value, found.version), lambda: self._fill(keys, load, ttl))
 
-    def _look(self, slot: Slot) -> Seen | None:
-        """What Redis has, or None when it is not to be asked: away, not there at all, or not told what has changed."""
-        if self._door.configured and self._send(slot.topic):
+    def _lookup(self, keys: CacheKeys) -> Lookup | None:
+        """Return what Redis holds, or None if Redis is not configured or away, or an invalidation is pending."""
+        if self._gateway.configured and self._send_pending(keys.topic):
             with suppress(RedisUnavailable):
-                return self._versions.look(slot)
+                return self._values.lookup(keys)
         return None
 
-    def _fill(self, slot: Slot, load: Callable[[], Any], ttl: float) -> bytes:
-        """Load, unless another process does so: then wait a little for its value."""
+    def _fill(self, keys: CacheKeys, load: Callable[[], Any], ttl: float) -> bytes:
+        """Load the value and store it. If another process is loading it, wait at most a second for its value."""
         deadline = time.monotonic() + self._wait
         while True:
             try:
-                ticket = self._versions.begin(slot, round(_WAIT_SECONDS * 1000))
+                attempt = self._values.begin_fill(keys, round(_WAIT_SECONDS * 1000))
             except RedisUnavailable:
-                return _computed(load, slot)
-            if ticket.mine or time.monotonic() >= deadline:
+                return _computed(load, keys)
+            if attempt.granted or time.monotonic() >= deadline:
                 break
             time.sleep(_POLL_SECONDS)
-            seen = self._look(slot)
-            if seen is not None and seen.text is not None:
-                return seen.text
+            found = self._lookup(keys)
+            if found is not None and found.text is not None:
+                return found.text
         text = b""
         try:
-            text = _computed(load, slot)
+            text = _computed(load, keys)
         finally:
-            self._keep(slot, ticket, text, ttl)
+            self._store(keys, attempt, text, ttl)
         return text
 
-    def _keep(self, slot: Slot, ticket: Ticket, text: bytes, ttl: float) -> None:
+    def _store(self, keys: CacheKeys, attempt: FillAttempt, text: bytes, ttl: float) -> None:
         with suppress(RedisUnavailable):
-            self._versions.keep(slot, ticket, text, ttl)
+            self._values.store(keys, attempt, text, ttl)
 
-    def _send(self, topic: str) -> bool:
-        """Tell Redis what it has not been told about a topic."""
-        number = self._unsent.pending(topic)
+    def _send_pending(self, topic: str) -> bool:
+        """Send the pending invalidation of a topic, if there is one; return False if Redis is away."""
+        number = self._pending.pending(topic)
         if number is None:
             return True
         try:
-            self._versions.renew(topic)
+            self._values.invalidate(topic)
         except RedisUnavailable:
             return False
-        self._unsent.sent(topic, number)
+        self._pending.sent(topic, number)
         return True
 
 
@@ -154,9 +179,9 @@ def _checked(topic: str) -> str:
     return topic
 
 
-def _computed(load: Callable[[], Any], slot: Slot) -> bytes:
+def _computed(load: Callable[[], Any], keys: CacheKeys) -> bytes:
     value = load()
     try:
         return json_text.dumps(json_text.portable(value)).encode()
     except ValueError as problem:
-        raise InvalidValue(f"what was loaded for topic {slot.topic} is no JSON: {problem}") from problem
+        raise InvalidValue(f"what was loaded for topic {keys.topic} is no JSON: {problem}") from problem

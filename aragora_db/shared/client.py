@@ -31,7 +31,7 @@ from redis.sentinel import MasterNotFoundError, Sentinel
 
 from aragora_db.config import Settings
 from aragora_db.errors import AragoraDBError, ConfigurationError
-from aragora_db.shared.address import Address, mode_of, nodes_of, parse_url
+from aragora_db.shared.address import RedisAddress, mode_of, nodes_of, parse_url
 
 __all__ = ["REDIS_ERRORS", "Connector", "is_away"]
 
@@ -52,15 +52,15 @@ def is_away(error: BaseException) -> bool | None:
     return False if isinstance(error, ResponseError) else None
 
 
-class Credentials(CredentialProvider):
-    """Asks for the URL again at each new connection, so that a rotated password reaches it.
+class RedisCredentials(CredentialProvider):
+    """Reads the URL again at each new connection, so that a rotated password is used.
 
     Args:
-        redis_url: the URL of now.
-        first: what the URL said in the beginning; stays when nothing answers.
+        redis_url: returns the current URL.
+        first: the URL at startup; it stays in use while ``redis_url`` fails.
     """
 
-    def __init__(self, redis_url: Callable[[], str | None], first: Address) -> None:
+    def __init__(self, redis_url: Callable[[], str | None], first: RedisAddress) -> None:
         self._redis_url = redis_url
         self._last = first
 
@@ -96,8 +96,8 @@ class Connector:
     ) -> None:
         self._settings = settings
         url = redis_url()
-        self._address = Address() if url is None else parse_url(url)
-        self._credentials = Credentials(redis_url, self._address)
+        self._address = RedisAddress() if url is None else parse_url(url)
+        self._credentials = RedisCredentials(redis_url, self._address)
         self._refresh = refresh
         self._retry = Retry(ExponentialWithJitterBackoff(cap=0.1, base=0.01), 1, (ConnectionError,))
         self._lock = threading.Lock()

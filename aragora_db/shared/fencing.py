@@ -6,6 +6,8 @@ what keeps an old holder from writing is the row of `FencingToken`.
 
 from __future__ import annotations
 
+import os
+import platform
 from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar
 
@@ -18,7 +20,7 @@ from aragora_db.models import FencingToken
 from aragora_db.models.base import utcnow
 from aragora_db.types import KEY_BYTES
 
-__all__ = ["Transact", "check_name", "guard", "next_token"]
+__all__ = ["Transact", "check_name", "guard", "next_token", "process_name"]
 
 T = TypeVar("T")
 
@@ -58,6 +60,11 @@ def guard(session: Session, name: str, token: int) -> None:
             f"The lock {name!r} is not ours any more: {by}. Nothing of this transaction was written; "
             "take the lock again and start over from what is stored now"
         )
+
+
+def process_name() -> str:
+    """Return the host and process id, which people see as the holder in the table of fencing tokens."""
+    return f"{platform.node()}:{os.getpid()}"
 
 
 def check_name(name: str) -> str:

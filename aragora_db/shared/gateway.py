@@ -1,4 +1,4 @@
-"""The only door to Redis: every call goes through the breaker, and every failure has one type."""
+"""The only module that calls Redis: every call goes through the circuit breaker, and every failure has one type."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from aragora_db.config import Settings
 from aragora_db.errors import ConfigurationError, RedisUnavailable
 from aragora_db.shared.address import is_configured
-from aragora_db.shared.breaker import Breaker, BreakerOpen
+from aragora_db.shared.breaker import CircuitBreaker, CircuitOpen
 
 if TYPE_CHECKING:
     from aragora_db.shared.client import Connector
 
-__all__ = ["Door"]
+__all__ = ["Gateway"]
 
 T = TypeVar("T")
 
 
-class Door:
-    """Calls Redis, or says at once that it is away. Nothing is connected to before the first call.
+class Gateway:
+    """Calls Redis, or fails at once while the circuit is open. Connects at the first call.
 
     Args:
         settings: the settings.
@@ -43,7 +43,7 @@ class Door:
         self._lock = threading.Lock()
         self._configured: bool | None = None
         self._connector: Connector | None = None
-        self.breaker = Breaker(clock)
+        self.breaker = CircuitBreaker(clock)
         self.last_error: str | None = None
 
     @property
@@ -65,11 +65,11 @@ class Door:
             ConfigurationError: redis-py is missing, or a certificate's file cannot be used.
         """
         connector = self._connect()
-        from aragora_db.shared.client import REDIS_ERRORS, is_away  # noqa: PLC0415 -- imports redis-py
+        from aragora_db.shared.client import REDIS_ERRORS, is_away  # noqa: PLC0415 -- the optional extra "redis"
 
         try:
             value = self.breaker.call(lambda: connector.run(work), is_away)
-        except BreakerOpen:
+        except CircuitOpen:
             raise RedisUnavailable(
                 f"Redis is left alone for some seconds after {self.last_error}; it is tried again by itself"
             ) from None
@@ -82,11 +82,11 @@ class Door:
         self.last_error = None
         return value
 
-    def of_child(self) -> Door:
-        """The door of a forked child: new, but that there is a Redis stays decided."""
-        door = Door(self._settings, self._redis_url, self._refresh)
-        door._configured = self._configured
-        return door
+    def for_child(self) -> Gateway:
+        """Return a new gateway for a forked child. Whether Redis is configured stays as decided."""
+        gateway = Gateway(self._settings, self._redis_url, self._refresh)
+        gateway._configured = self._configured
+        return gateway
 
     def close(self) -> None:
         """Close every connection; the next call opens new ones."""
@@ -96,7 +96,7 @@ class Door:
     def _connect(self) -> Connector:
         if self._connector is None:
             try:
-                from aragora_db.shared.client import Connector  # noqa: PLC0415 -- imports redis-py
+                from aragora_db.shared.client import Connector  # noqa: PLC0415 -- the optional extra "redis"
             except ImportError as missing:
                 raise ConfigurationError(
                     "ARAGORA_REDIS_URL needs redis-py, which is not installed: pip install 'aragora_db[redis]'"

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from aragora_db.errors import AragoraDBError, Fenced
-from aragora_db.shared.fencing import Transact, guard, next_token
-from aragora_db.shared.leases import Lease
-from aragora_db.shared.locks import check_seconds, holder
+from aragora_db.shared.fencing import Transact, guard, next_token, process_name
+from aragora_db.shared.leases import Lease, check_seconds
 
 __all__ = ["Leader", "lead"]
 
@@ -84,7 +83,7 @@ class Leader:
             )
         guard(session, self.name, token)
 
-    def begin_alone(self) -> None:
+    def lead_alone(self) -> None:
         """Lead for good: there is nobody else.
 
         Raises:
@@ -92,7 +91,7 @@ class Leader:
         """
         self._begin(float("inf"))
 
-    def end_alone(self) -> None:
+    def stop_alone(self) -> None:
         """Lead no more."""
         self.stop()
         self._become(None)
@@ -105,7 +104,7 @@ class Leader:
                 self._stopping.wait(self._ttl * part * random.uniform(0.8, 1.0))  # noqa: S311 -- no cryptography here
         finally:
             self._become(None)
-            lease.give_back()
+            lease.release()
 
     def stop(self) -> None:
         """End `run`, and let go who waits to lead."""
@@ -126,17 +125,17 @@ class Leader:
             return self.is_leader
         if not self.is_leader:
             self._become(None)
-            lease.give_back()  # what we took and cannot use: our database may be away, and another's not
+            lease.release()  # what we took and cannot use: our database may be away, and another's not
         return False
 
     def _attempt(self, lease: Lease, ends: float) -> None:
         if self._term is not None:
             self._become(_Term(self._term.token, ends) if lease.extend() else None)
-        elif lease.take():
+        elif lease.acquire():
             self._begin(ends)
 
     def _begin(self, ends: float) -> None:
-        token = self._transact(lambda session: next_token(session, self.name, holder()))
+        token = self._transact(lambda session: next_token(session, self.name, process_name()))
         self._become(_Term(token, ends))
 
     def _become(self, term: _Term | None) -> None:
@@ -164,11 +163,11 @@ def lead(name: str, lease: Lease | None, transact: Transact, ttl: float) -> Gene
     check_seconds("ttl", ttl, 0.5)
     leader = Leader(name, transact, ttl)
     if lease is None:
-        leader.begin_alone()
+        leader.lead_alone()
         try:
             yield leader
         finally:
-            leader.end_alone()
+            leader.stop_alone()
         return
     thread = threading.Thread(target=leader.run, args=(lease,), name=f"leader {name}", daemon=True)
     thread.start()

@@ -1,4 +1,4 @@
-"""A name that one holder has at a time, for a time: in Redis for all instances, in memory where there is no Redis."""
+"""Leases: a name has one holder until a time, in Redis for all instances, or in memory where there is no Redis."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import uuid
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
-from aragora_db.errors import RedisUnavailable
-from aragora_db.shared.gateway import Door
+from aragora_db.errors import InvalidValue, RedisUnavailable
+from aragora_db.shared.gateway import Gateway
 
 if TYPE_CHECKING:
     from redis.lock import Lock
 
-__all__ = ["Lease", "LocalLeases", "RedisLease"]
+__all__ = ["Lease", "LocalLeases", "RedisLease", "check_seconds"]
 
 
 class Lease(Protocol):
-    """What can be taken, kept and given back. Every method is safe to call again."""
+    """A lease that can be acquired, extended and released. Every method may be called again."""
 
-    def take(self) -> bool:
-        """Take it if nobody has it; a lease that is ours already begins anew.
+    def acquire(self) -> bool:
+        """Acquire it if it is free. If it is ours already, its time starts again.
 
         Raises:
             RedisUnavailable: Redis is away.
@@ -29,96 +29,96 @@ class Lease(Protocol):
         ...
 
     def extend(self) -> bool:
-        """Begin the time anew. False: it is not ours any more.
+        """Start its time again. False: it is not ours any more.
 
         Raises:
             RedisUnavailable: Redis is away.
         """
         ...
 
-    def give_back(self) -> bool:
-        """Let others have it at once. False: it was not ours any more, or Redis is away and it runs out by itself."""
+    def release(self) -> bool:
+        """Release it. False: it was not ours any more, or Redis is away and the lease will expire."""
         ...
 
 
 class RedisLease:
-    """A `redis.lock.Lock` whose holder is told apart by one word in every attempt.
+    """A `redis.lock.Lock` that uses one token in every attempt.
 
-    redis-py makes a new word for each attempt. If Redis carried out one whose answer was lost, the next would be kept
-    out by ourselves until the time is over.
+    redis-py makes a new token for each attempt. If Redis executed one whose answer was lost, the next attempt would
+    wait for our own lease to expire.
 
     Args:
-        door: the way to Redis.
+        gateway: calls Redis.
         key: the lock's key.
-        ttl: for how long, in seconds.
+        ttl: the time of the lease, in seconds.
     """
 
-    def __init__(self, door: Door, key: str, ttl: float) -> None:
-        self._door = door
+    def __init__(self, gateway: Gateway, key: str, ttl: float) -> None:
+        self._gateway = gateway
         self._key = key
         self._ttl = ttl
-        self._word = uuid.uuid4().hex
+        self._token = uuid.uuid4().hex
 
-    def take(self) -> bool:
+    def acquire(self) -> bool:
         """See `Lease`."""
 
         def work(client: Any) -> bool:
             lock = self._lock(client)
-            # Nearly always free or somebody else's, so ours is looked for last.
-            return bool(lock.acquire(blocking=False, token=self._word)) or self._again(client)
+            # It is nearly always free or held by another instance, so our own is tried last.
+            return bool(lock.acquire(blocking=False, token=self._token)) or self._reacquire(client)
 
-        return self._door.call(work)
+        return self._gateway.call(work)
 
     def extend(self) -> bool:
         """See `Lease`."""
-        return self._door.call(self._again)
+        return self._gateway.call(self._reacquire)
 
-    def give_back(self) -> bool:
+    def release(self) -> bool:
         """See `Lease`."""
 
         def work(client: Any) -> bool:
-            from redis.exceptions import LockNotOwnedError  # noqa: PLC0415 -- redis-py is loaded when used
+            from redis.exceptions import LockNotOwnedError  # noqa: PLC0415 -- the optional extra "redis"
 
             with suppress(LockNotOwnedError):
-                self._ours(client).release()
+                self._owned_lock(client).release()
                 return True
             return False
 
         with suppress(RedisUnavailable):
-            return self._door.call(work)
+            return self._gateway.call(work)
         return False
 
-    def _again(self, client: Any) -> bool:
-        from redis.exceptions import LockNotOwnedError  # noqa: PLC0415 -- redis-py is loaded when used
+    def _reacquire(self, client: Any) -> bool:
+        from redis.exceptions import LockNotOwnedError  # noqa: PLC0415 -- the optional extra "redis"
 
         with suppress(LockNotOwnedError):
-            return bool(self._ours(client).reacquire())
+            return bool(self._owned_lock(client).reacquire())
         return False
 
-    def _ours(self, client: Any) -> Lock:
+    def _owned_lock(self, client: Any) -> Lock:
         lock = self._lock(client)
-        lock.local.token = self._word.encode()
+        lock.local.token = self._token.encode()
         return lock
 
     def _lock(self, client: Any) -> Lock:
-        from redis.lock import Lock  # noqa: PLC0415 -- redis-py is loaded when used
+        from redis.lock import Lock  # noqa: PLC0415 -- the optional extra "redis"
 
         return Lock(client, self._key, timeout=self._ttl, thread_local=False)
 
 
 class LocalLeases:
-    """Leases of one process, which run out as Redis's do."""
+    """Leases of one process, which expire as those in Redis do."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._holders: dict[str, tuple[object, float]] = {}
 
     def lease(self, name: str, ttl: float) -> Lease:
-        """A lease that is not taken yet."""
+        """Return a lease that is not acquired yet."""
         return _LocalLease(self, name, ttl)
 
     def hold(self, name: str, holder: object, ttl: float, *, new: bool) -> bool:
-        """Begin a holder's time; for a new one only if nobody's is running."""
+        """Start a holder's time; for a new holder only if the name is free."""
         now = time.monotonic()
         with self._lock:
             other, ends = self._holders.get(name, (None, now))
@@ -130,8 +130,8 @@ class LocalLeases:
             self._holders[name] = holder, now + ttl
             return True
 
-    def drop(self, name: str, holder: object) -> bool:
-        """End a holder's time."""
+    def release(self, name: str, holder: object) -> bool:
+        """End a holder's time; return whether it was still running."""
         with self._lock:
             other, ends = self._holders.get(name, (None, 0.0))
             if other is not holder:
@@ -148,11 +148,21 @@ class _LocalLease:
         self._name = name
         self._ttl = ttl
 
-    def take(self) -> bool:
+    def acquire(self) -> bool:
         return self._leases.hold(self._name, self, self._ttl, new=True)
 
     def extend(self) -> bool:
         return self._leases.hold(self._name, self, self._ttl, new=False)
 
-    def give_back(self) -> bool:
-        return self._leases.drop(self._name, self)
+    def release(self) -> bool:
+        return self._leases.release(self._name, self)
+
+
+def check_seconds(argument: str, value: float, least: float) -> None:
+    """Check a time in seconds.
+
+    Raises:
+        InvalidValue: it is below ``least``, or longer than a day.
+    """
+    if not least <= value <= 86_400.0:  # noqa: PLR2004 -- a day
+        raise InvalidValue(f"{argument} is {value!r}; it must lie between {least:g} and 86400 seconds")

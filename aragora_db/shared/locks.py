@@ -1,9 +1,8 @@
-"""Locks that all instances share, whose expired holders the database refuses."""
+"""Locks that all instances share, with fencing tokens by which the database refuses an expired holder."""
 
 from __future__ import annotations
 
 import os
-import platform
 import random
 import time
 from collections.abc import Generator
@@ -11,11 +10,11 @@ from contextlib import contextmanager
 
 from sqlalchemy.orm import Session
 
-from aragora_db.errors import InvalidValue, LockLost, LockNotAcquired
-from aragora_db.shared.fencing import Transact, guard, next_token
-from aragora_db.shared.leases import Lease
+from aragora_db.errors import LockLost, LockNotAcquired
+from aragora_db.shared.fencing import Transact, guard, next_token, process_name
+from aragora_db.shared.leases import Lease, check_seconds
 
-__all__ = ["HeldLock", "check_seconds", "hold", "holder"]
+__all__ = ["HeldLock", "hold"]
 
 _POLL_SECONDS = 0.05
 
@@ -67,18 +66,18 @@ class HeldLock:
         guard(session, self.name, self.token)
         self._guarded = True
 
-    def give_back(self, *, failed: bool) -> None:
-        """End it. Whether it ran out meanwhile matters to work that went well and never asked the database.
+    def release(self, *, failed: bool) -> None:
+        """Release it. An expired lock is an error only after work that succeeded and never called `guard`.
 
-        A forked child that leaves the block ends nothing: its parent is still in it.
+        A forked child that leaves the block releases nothing: its parent is still in it.
 
         Raises:
-            LockLost: it did.
+            LockLost: the lock had expired.
         """
         if os.getpid() != self._process:
             return
         lost = self.lost
-        self._lease.give_back()
+        self._lease.release()
         if lost and not failed and not self._guarded:
             raise self._lost()
 
@@ -104,7 +103,7 @@ def hold(name: str, lease: Lease, transact: Transact, ttl: float, wait: float) -
     until = time.monotonic() + wait
     while True:
         asked = time.monotonic()
-        if lease.take():
+        if lease.acquire():
             break
         if asked >= until:
             raise LockNotAcquired(
@@ -112,9 +111,9 @@ def hold(name: str, lease: Lease, transact: Transact, ttl: float, wait: float) -
             )
         time.sleep(min(until - asked, _POLL_SECONDS * random.uniform(0.5, 1.5)))  # noqa: S311 -- no cryptography here
     try:
-        token = transact(lambda session: next_token(session, name, holder()))
+        token = transact(lambda session: next_token(session, name, process_name()))
     except BaseException:
-        lease.give_back()
+        lease.release()
         raise
     held = HeldLock(name, token, lease, ttl, asked + ttl)
     failed = True
@@ -122,19 +121,4 @@ def hold(name: str, lease: Lease, transact: Transact, ttl: float, wait: float) -
         yield held
         failed = False
     finally:
-        held.give_back(failed=failed)
-
-
-def holder() -> str:
-    """Who we are, for people who look at the table: host and process."""
-    return f"{platform.node()}:{os.getpid()}"
-
-
-def check_seconds(argument: str, value: float, least: float) -> None:
-    """Refuse a time that makes no sense.
-
-    Raises:
-        InvalidValue: it is below ``least``, or longer than a day.
-    """
-    if not least <= value <= 86_400.0:  # noqa: PLR2004 -- a day
-        raise InvalidValue(f"{argument} is {value!r}; it must lie between {least:g} and 86400 seconds")
+        held.release(failed=failed)

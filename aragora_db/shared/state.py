@@ -11,13 +11,13 @@ from typing import Any
 from aragora_db.at_fork import forget_in_children
 from aragora_db.config import Settings
 from aragora_db.errors import AragoraDBError
-from aragora_db.shared.broadcast import Broadcast
 from aragora_db.shared.cache import Cache
 from aragora_db.shared.fencing import Transact, check_name
-from aragora_db.shared.gateway import Door
+from aragora_db.shared.gateway import Gateway
 from aragora_db.shared.leader import Leader, lead
 from aragora_db.shared.leases import Lease, LocalLeases, RedisLease
 from aragora_db.shared.locks import HeldLock, hold
+from aragora_db.shared.pubsub import EventChannel
 from aragora_db.shared.topics import topics_of
 
 __all__ = ["SharedState"]
@@ -44,7 +44,7 @@ class SharedState:
 
     Attributes:
         cache: read-through, see `aragora_db.shared.cache`.
-        events: publish and subscribe, see `aragora_db.shared.broadcast`.
+        events: publish and subscribe, see `aragora_db.shared.pubsub`.
     """
 
     def __init__(
@@ -57,15 +57,15 @@ class SharedState:
         self._settings = settings
         self._transact = transact
         self._namespace = settings.redis_namespace
-        self._begin(Door(settings, redis_url, refresh))
+        self._begin(Gateway(settings, redis_url, refresh))
         forget_in_children(self)
 
-    def _begin(self, door: Door) -> None:
+    def _begin(self, gateway: Gateway) -> None:
         settings = self._settings
-        self._door = door
+        self._gateway = gateway
         self._local = LocalLeases()
-        self.cache = Cache(self._door, self._namespace, settings.cache_ttl)
-        self.events = Broadcast(self._door, f"{self._namespace}:events", settings.redis_timeout)
+        self.cache = Cache(self._gateway, self._namespace, settings.cache_ttl)
+        self.events = EventChannel(self._gateway, f"{self._namespace}:events", settings.redis_timeout)
 
     @property
     def configured(self) -> bool:
@@ -74,7 +74,7 @@ class SharedState:
         Raises:
             ConfigurationError: they name one that cannot be used as it stands; of a URL only its scheme is shown.
         """
-        return self._door.configured
+        return self._gateway.configured
 
     def lock(self, name: str, ttl: float = 30.0, wait: float = 10.0) -> AbstractContextManager[HeldLock]:
         """A lock that one instance holds at a time.
@@ -125,28 +125,28 @@ class SharedState:
         try:
             configured = self.configured
             if configured:
-                self._door.call(lambda client: client.ping())
+                self._gateway.call(lambda client: client.ping())
                 connected = True
         except AragoraDBError as problem:
-            error = self._door.last_error or type(problem).__name__
+            error = self._gateway.last_error or type(problem).__name__
         return {
             "configured": configured,
             "connected": connected,
             "latency_ms": round((time.perf_counter() - started) * 1000, 3) if connected else None,
-            "breaker": self._door.breaker.state,
+            "breaker": self._gateway.breaker.state,
             "error": error,
         }
 
     def close(self) -> None:
         """End subscriptions and close every connection. What is used afterwards connects again."""
         self.events.close()
-        self._door.close()
+        self._gateway.close()
 
     def forget_parent(self) -> None:
         """What a forked child does first, by itself: the parent's threads, and who held which lock, stayed behind."""
-        self._begin(self._door.of_child())
+        self._begin(self._gateway.for_child())
 
     def _lease(self, kind: str, name: str, ttl: float) -> Lease:
         if self.configured:
-            return RedisLease(self._door, f"{self._namespace}:{kind}:{name}", ttl)
+            return RedisLease(self._gateway, f"{self._namespace}:{kind}:{name}", ttl)
         return self._local.lease(name, ttl)

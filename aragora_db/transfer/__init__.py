@@ -3,7 +3,7 @@
 from aragora_db.transfer.csv_sql import csv_script
 from aragora_db.transfer.export import Export, export_file
 from aragora_db.transfer.options import Options, Progress
-from aragora_db.transfer.report import Report, TableReport
+from aragora_db.transfer.report import ImportReport, TableReport
 from aragora_db.transfer.run import import_folder
 
-__all__ = ["Export", "Options", "Progress", "Report", "TableReport", "csv_script", "export_file", "import_folder"]
+__all__ = ["Export", "ImportReport", "Options", "Progress", "TableReport", "csv_script", "export_file", "import_folder"]

@@ -1,4 +1,4 @@
-"""Moving sources away, and the report that stays with them."""
+"""Move imported files away, and write the report beside them."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from pathlib import Path
 
 from aragora_db.errors import UsageError
 from aragora_db.transfer.options import Options
-from aragora_db.transfer.report import Report
+from aragora_db.transfer.report import ImportReport
 from aragora_db.transfer.source.files import SourceFile
-from aragora_db.transfer.source.opening import content_hash, nobody_else
+from aragora_db.transfer.source.opening import content_hash, exclusive_access
 
-__all__ = ["keep", "refuse_occupied"]
+__all__ = ["archive_files", "check_archive_folder"]
 
 _SIDE_FILES = ("-wal", "-shm", "-journal")
 
 
-def refuse_occupied(files: Sequence[SourceFile], options: Options) -> None:
+def check_archive_folder(files: Sequence[SourceFile], options: Options) -> None:
     """Keep an import from starting whose files could not all be moved away afterwards.
 
     Raises:
@@ -36,11 +36,13 @@ def refuse_occupied(files: Sequence[SourceFile], options: Options) -> None:
                 raise UsageError(f"{place} exists already; choose another folder for --archive")
 
 
-def keep(report: Report, files: Sequence[SourceFile], options: Options, hashes: dict[str, str] | None = None) -> None:
-    """Move proven sources into ``options.archive``, and write the report there; without one into the output folder."""
+def archive_files(
+    report: ImportReport, files: Sequence[SourceFile], options: Options, hashes: dict[str, str] | None = None
+) -> None:
+    """Move proven files into ``options.archive`` and write the report there, or else into the output folder."""
     if options.archive is not None:
         for file in files:
-            why = _why_not(report, file, hashes or {})
+            why = _obstacle(report, file, hashes or {})
             if why is None:
                 why = _moved_away(file, options)
             if why is None:
@@ -59,13 +61,13 @@ def keep(report: Report, files: Sequence[SourceFile], options: Options, hashes: 
         report.notes.append(f"the report could not be written to {folder}: {error.strerror}")
 
 
-def _free_name(folder: Path, report: Report) -> Path:
+def _free_name(folder: Path, report: ImportReport) -> Path:
     """A name that another import of the same second did not take."""
     path = folder / f"aragora-import-{report.started_at:%Y%m%dT%H%M%SZ}.md"
     return path if not path.exists() else folder / f"aragora-import-{report.started_at:%Y%m%dT%H%M%S%fZ}.md"
 
 
-def _why_not(report: Report, file: SourceFile, hashes: dict[str, str]) -> str | None:
+def _obstacle(report: ImportReport, file: SourceFile, hashes: dict[str, str]) -> str | None:
     tables = [table for table in report.tables if table.source_file == file.name]
     if any(each.name == file.name for each in report.left):
         return "it could not be read"
@@ -78,12 +80,12 @@ def _why_not(report: Report, file: SourceFile, hashes: dict[str, str]) -> str | 
 
 
 def _moved_away(file: SourceFile, options: Options) -> str | None:
-    """Move a file; why not, if it cannot be."""
+    """Move a file; return the reason if it cannot be moved."""
     assert options.archive is not None  # noqa: S101 -- the caller looked
     if (options.source_dir / file.name).is_symlink():
         return "it is a link; move what it leads to yourself"
     try:
-        with nobody_else(file.path) as alone:
+        with exclusive_access(file.path) as alone:
             if not alone:
                 return "another process has it open"
             _move(file, options.archive)

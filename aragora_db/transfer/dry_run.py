@@ -1,4 +1,4 @@
-"""What changes nothing: dry runs, the look before a strict import, and the look back at an earlier one."""
+"""The modes that change nothing: dry runs, the check before a strict import, and verification."""
 
 from __future__ import annotations
 
@@ -15,21 +15,23 @@ from aragora_db.migrations.state import Verdict
 from aragora_db.migrations.upgrade import inspect_state
 from aragora_db.models import Base
 from aragora_db.transfer.import_lock import locked_engine
-from aragora_db.transfer.options import Options, Progress, Silent
-from aragora_db.transfer.outcome import outcome_of
-from aragora_db.transfer.plan import in_order
-from aragora_db.transfer.report import Report, TableReport
-from aragora_db.transfer.table_import import Job, Move
+from aragora_db.transfer.options import NoProgress, Options, Progress
+from aragora_db.transfer.outcome import run_job
+from aragora_db.transfer.plan import dependency_levels
+from aragora_db.transfer.report import ImportReport, TableReport
+from aragora_db.transfer.table_import import Job, TableImport
 from aragora_db.transfer.target.loaders import loader_of
-from aragora_db.transfer.target.parking import Rejects
+from aragora_db.transfer.target.parking import RejectsFile
 from aragora_db.transfer.validate import validate
 from aragora_db.transfer.verify import verify
 
-__all__ = ["dry_run", "refuse_bad_rows", "verify_only"]
+__all__ = ["check_strict", "dry_run", "verify_only"]
 
 
-def verify_only(database: Database, jobs: Sequence[Job], options: Options, progress: Progress, report: Report) -> None:
-    """Look up what an earlier run imported.
+def verify_only(
+    database: Database, jobs: Sequence[Job], options: Options, progress: Progress, report: ImportReport
+) -> None:
+    """Look up every row that an earlier run imported.
 
     Raises:
         TransferError: nothing was imported yet.
@@ -41,31 +43,33 @@ def verify_only(database: Database, jobs: Sequence[Job], options: Options, progr
     database.ensure_ready()
     with locked_engine(database, options.lock_timeout) as engine, engine.connect() as connection:
 
-        def look(job: Job) -> TableReport:
-            return _apart(connection, lambda: verify(connection, job, options, progress))
+        def verify_job(job: Job) -> TableReport:
+            return _in_savepoint(connection, lambda: verify(connection, job, options, progress))
 
-        for level in in_order(jobs):
+        for level in dependency_levels(jobs):
             for group in level:
-                report.tables += [outcome_of(job, progress, look) for job in group]
+                report.tables += [run_job(job, progress, verify_job) for job in group]
         report.foreign_keys = loader_of(connection).foreign_keys_hold(connection)
         connection.rollback()
 
 
-def refuse_bad_rows(
-    database: Database | None, jobs: Sequence[Job], options: Options, local: tuple[str, tzinfo], report: Report
+def check_strict(
+    database: Database | None, jobs: Sequence[Job], options: Options, local: tuple[str, tzinfo], report: ImportReport
 ) -> None:
-    """Keep a strict import from starting when something would be left.
+    """Check that a strict import would leave nothing.
 
     Raises:
         TransferError: naming what.
     """
     if database is not None and options.orphans == "reject":  # who is an orphan, only the database knows
         database.ensure_ready()
-        rehearsed = Report("dry run", report.source_dir, report.target, report.timezone)
-        dry_run(database, jobs, options, local, Silent(), rehearsed)
-        checked = rehearsed.tables
+        rehearsal = ImportReport("dry run", report.source_dir, report.target, report.timezone)
+        dry_run(database, jobs, options, local, NoProgress(), rehearsal)
+        checked = rehearsal.tables
     else:
-        checked = [outcome_of(job, Silent(), lambda job: validate(job, local[1], options, Silent())) for job in jobs]
+        checked = [
+            run_job(job, NoProgress(), lambda job: validate(job, local[1], options, NoProgress())) for job in jobs
+        ]
     bad = [f"{each.source_file}, {each.table}: {each.rejected} rows" for each in checked if each.rejected]
     bad += [f"{file.name}: {file.reason}" for file in report.left]
     bad += [f"{each.source_file}, {each.table}: {each.failed}" for each in (*report.tables, *checked) if each.failed]
@@ -82,7 +86,7 @@ def dry_run(
     options: Options,
     local: tuple[str, tzinfo],
     progress: Progress,
-    report: Report,
+    report: ImportReport,
 ) -> None:
     """Do everything in a transaction that is rolled back, into temporary tables; without a schema, validate only.
 
@@ -97,8 +101,8 @@ def dry_run(
             "that is prepared (aragora-db migrate)"
         )
         report.tables += [
-            outcome_of(job, progress, lambda job: validate(job, local[1], options, progress))
-            for level in in_order(jobs)
+            run_job(job, progress, lambda job: validate(job, local[1], options, progress))
+            for level in dependency_levels(jobs)
             for group in level
             for job in group
         ]
@@ -106,20 +110,20 @@ def dry_run(
     report.mode = "dry run"
     database.ensure_ready()
     with locked_engine(database, options.lock_timeout) as engine, engine.connect() as connection:
-        kept = _kept_tables(connection, jobs)
-        move = Move(options, local, Rejects(None), progress, kept)
+        dry_run_tables = _dry_run_tables(connection, jobs)
+        import_table = TableImport(options, local, RejectsFile(None), progress, dry_run_tables)
 
-        def rehearse(job: Job) -> TableReport:
-            return _apart(connection, lambda: move(connection, job))
+        def try_job(job: Job) -> TableReport:
+            return _in_savepoint(connection, lambda: import_table(connection, job))
 
-        for level in in_order(jobs):
+        for level in dependency_levels(jobs):
             for group in level:
-                report.tables += [outcome_of(job, progress, rehearse) for job in group]
+                report.tables += [run_job(job, progress, try_job) for job in group]
         connection.rollback()
 
 
-def _apart(connection: Connection, work: Callable[[], TableReport]) -> TableReport:
-    """One table's work in a savepoint: what goes wrong with it is undone, and does not keep the others."""
+def _in_savepoint(connection: Connection, work: Callable[[], TableReport]) -> TableReport:
+    """Run one table's work in a savepoint, so that its failure does not affect the other tables."""
     with connection.begin_nested():
         return work()
 
@@ -131,12 +135,12 @@ def _has_no_schema(database: Database) -> str | None:
     return None
 
 
-def _kept_tables(connection: Connection, jobs: Sequence[Job]) -> dict[str, sa.Table]:
-    """Temporary tables for what would be in ours by now."""
-    kept: dict[str, sa.Table] = {}
+def _dry_run_tables(connection: Connection, jobs: Sequence[Job]) -> dict[str, sa.Table]:
+    """Create temporary tables that collect the rows which would be in our tables."""
+    tables: dict[str, sa.Table] = {}
     for shape in {job.shape.target: job.shape for job in jobs if job.shape is not None}.values():
         for name in (shape.target, *shape.parts):
             columns = (sa.Column(each.name, each.type) for each in Base.metadata.tables[name].columns)
-            kept[name] = sa.Table(f"kept_{name}", sa.MetaData(), *columns, prefixes=["TEMPORARY"])
-            kept[name].create(connection)
-    return kept
+            tables[name] = sa.Table(f"kept_{name}", sa.MetaData(), *columns, prefixes=["TEMPORARY"])
+            tables[name].create(connection)
+    return tables

@@ -1,4 +1,4 @@
-"""A whole database into one SQLite file of our schema, with the same proof as an import."""
+"""Export a whole database into one SQLite file of our schema, with the same proof as an import."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from aragora_db.database import Database
 from aragora_db.engine import READ_ONLY_OPTIONS
 from aragora_db.errors import ProofFailed, TransferError, UsageError
 from aragora_db.models import Base
-from aragora_db.transfer.import_lock import patient_engine
-from aragora_db.transfer.options import Progress, Silent
-from aragora_db.transfer.rows.translate import in_order
-from aragora_db.transfer.source.opening import nobody_else
+from aragora_db.transfer.import_lock import engine_without_timeouts
+from aragora_db.transfer.options import NoProgress, Progress
+from aragora_db.transfer.rows.translate import copy_order
+from aragora_db.transfer.source.opening import exclusive_access
 from aragora_db.transfer.target.loaders import loader_of
 from aragora_db.transfer.target.proof import Checksum, read_digest
 
@@ -67,20 +67,20 @@ def export_file(database: Database, path: Path, progress: Progress | None = None
         raise UsageError(f"{beside[0]} lies there, and SQLite would take it for a part of {path}: move it away")
     database.ensure_ready()
     for left_over in path.parent.glob(f"{escape(path.name)}.*.part"):
-        with nobody_else(left_over) as killed:
+        with exclusive_access(left_over) as killed:
             if killed:
                 _remove(left_over)
     unfinished = path.with_name(f"{path.name}.{uuid4().hex[:8]}.part")
     try:
         with (
             closing(Database(f"sqlite:///{quote(str(unfinished.absolute()))}")) as copy,
-            patient_engine(database, "export") as source,
-            patient_engine(copy, "export") as target,
+            engine_without_timeouts(database, "export") as source,
+            engine_without_timeouts(copy, "export") as target,
         ):
             copy.migrate()
             snapshot = source.execution_options(isolation_level=_SNAPSHOT[source.dialect.name], **READ_ONLY_OPTIONS)
             with snapshot.connect() as reading, _without_journal(target.connect()) as writing:
-                tables = [_copied(reading, writing, table, progress or Silent()) for table in exported_tables()]
+                tables = [_copy_table(reading, writing, table, progress or NoProgress()) for table in exported_tables()]
                 writing.commit()
         _publish(unfinished, path)
     except OSError as error:
@@ -101,15 +101,15 @@ def _without_journal(connection: Connection) -> Generator[Connection]:
         yield connection
 
 
-def _copied(reading: Connection, writing: Connection, table: sa.Table, progress: Progress) -> Checksum:
+def _copy_table(reading: Connection, writing: Connection, table: sa.Table, progress: Progress) -> Checksum:
     rows = reading.scalar(sa.select(sa.func.count()).select_from(table)) or 0
     progress.start(table.name, rows)
     streamed = reading.execution_options(yield_per=_SLICE).execute(sa.select(table))
     for some in streamed.mappings().partitions(_SLICE):
         writing.execute(sa.insert(table), [dict(row) for row in some])
         progress.advance(table.name, len(some))
-    loader_of(writing).after(writing, table, loader_of(reading).sequence(reading, table))
-    every = sa.select(*in_order(table.columns))
+    loader_of(writing).finish_load(writing, table, loader_of(reading).last_id(reading, table))
+    every = sa.select(*copy_order(table.columns))
     read, written = read_digest(reading, every), read_digest(writing, every)
     if read != written:
         raise ProofFailed(f"{table.name}: {read.rows} rows ({read}) were read and {written.rows} ({written}) written")

@@ -1,4 +1,4 @@
-"""Engines for work that takes as long as it takes."""
+"""The lock that keeps a second import out, and engines without timeouts."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from aragora_db.engine import Target, create_engine
 from aragora_db.errors import DatabaseError, TransferLocked
 from aragora_db.migrations.lock import Lock, advisory_lock
 
-__all__ = ["ImportLock", "import_lock", "locked_engine", "patient_engine"]
+__all__ = ["ImportLock", "engine_without_timeouts", "import_lock", "locked_engine"]
 
 _LOCK = Lock("import", "import_ledger", TransferLocked)
 
 
 @contextmanager
-def patient_engine(database: Database, purpose: str) -> Generator[Engine]:
-    """An engine without the timeouts of requests, which the server's list of sessions shows under its purpose."""
+def engine_without_timeouts(database: Database, purpose: str) -> Generator[Engine]:
+    """Yield an engine without statement timeouts; ``purpose`` is part of its application_name on the server."""
     target = Target.of(database.settings).with_settings(
         statement_timeout=0,
         command_timeout=0.0,
@@ -36,7 +36,7 @@ def patient_engine(database: Database, purpose: str) -> Generator[Engine]:
 
 
 class ImportLock:
-    """What keeps other imports from a database, taken again when its connection was lost; for several threads.
+    """The lock that keeps other imports out of a database. Thread-safe; acquired again after a lost connection.
 
     Args:
         engine: of the database, for the work as well.
@@ -49,8 +49,8 @@ class ImportLock:
         self._held = ExitStack()
         self._still_held: Callable[[], None] | None = None
 
-    def hold(self) -> None:
-        """Take it, or see to it that it is held still. SQLite's writers take turns by themselves.
+    def ensure_held(self) -> None:
+        """Acquire the lock, or check that it is still held. Does nothing on SQLite, which has one writer at a time.
 
         Raises:
             TransferLocked: naming the process that imports.
@@ -68,7 +68,7 @@ class ImportLock:
                 self._still_held = self._held.enter_context(advisory_lock(self.engine, self._timeout, _LOCK))
 
     def release(self) -> None:
-        """Let others have it."""
+        """Release the lock."""
         with self._mutex:
             if self._still_held is not None:
                 with suppress(TransferLocked):  # lost, when all is done: ROLLBACK would fail of it
@@ -83,7 +83,7 @@ class ImportLock:
 
 @contextmanager
 def import_lock(database: Database, timeout: float) -> Generator[ImportLock]:
-    """The lock of an import, held, and its engine.
+    """Yield the lock of an import, held, with its engine.
 
     Args:
         database: where to.
@@ -92,10 +92,10 @@ def import_lock(database: Database, timeout: float) -> Generator[ImportLock]:
     Raises:
         TransferLocked: naming the process that imports.
     """
-    with patient_engine(database, "import") as engine:
+    with engine_without_timeouts(database, "import") as engine:
         lock = ImportLock(engine, timeout)
         try:
-            lock.hold()
+            lock.ensure_held()
             yield lock
         finally:
             lock.release()
@@ -103,6 +103,6 @@ def import_lock(database: Database, timeout: float) -> Generator[ImportLock]:
 
 @contextmanager
 def locked_engine(database: Database, timeout: float) -> Generator[Engine]:
-    """An engine for one transaction that no import disturbs; see `import_lock`."""
+    """Yield the engine of a held import lock."""
     with import_lock(database, timeout) as lock:
         yield lock.engine

@@ -1,4 +1,4 @@
-"""How an import is to be done, and how it tells how far it is."""
+"""The options of an import, and its progress protocol."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tzlocal import get_localzone, get_localzone_name
 
 from aragora_db.errors import ConfigurationError
 
-__all__ = ["Options", "Progress", "Silent", "zone"]
+__all__ = ["NoProgress", "Options", "Progress", "resolve_timezone"]
 
 
 class Progress(Protocol):
-    """Hears how far an import is. Called from several threads."""
+    """Receives the progress of an import. Called from several threads."""
 
     def start(self, name: str, rows: int) -> None:
         """A table of so many rows begins."""
@@ -32,8 +32,8 @@ class Progress(Protocol):
         ...
 
 
-class Silent:
-    """Says nothing."""
+class NoProgress:
+    """Ignores progress."""
 
     def start(self, name: str, rows: int) -> None:
         """Nothing."""
@@ -84,8 +84,8 @@ class Options:
             object.__setattr__(self, name, value if value is None else Path(value))
 
 
-def zone(name: str | None) -> tuple[str, tzinfo]:
-    """A time zone by name; this machine's for None.
+def resolve_timezone(name: str | None) -> tuple[str, tzinfo]:
+    """Return a time zone and its name; this machine's for None.
 
     Raises:
         ConfigurationError: there is no such zone, or the machine does not say which one it is in.

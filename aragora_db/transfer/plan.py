@@ -1,4 +1,4 @@
-"""What there is to import, and in which order: parents before children, the sources of one table one after another."""
+"""Select the files and tables to import, and order them: parents before children."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ import apsw
 
 from aragora_db.errors import UsageError
 from aragora_db.models import Base
-from aragora_db.transfer.source.files import LeftFile, SourceFile, discover
-from aragora_db.transfer.source.opening import opened
+from aragora_db.transfer.source.files import SourceFile, UnreadFile, discover
+from aragora_db.transfer.source.opening import open_snapshot
 from aragora_db.transfer.source.reasons import reason_of
-from aragora_db.transfer.source.shapes import is_left_out, shape_of
+from aragora_db.transfer.source.shapes import is_excluded, shape_of
 from aragora_db.transfer.source.snapshot import Snapshot
 from aragora_db.transfer.table_import import Job
 
-__all__ = ["DEMO", "chosen_files", "in_order", "jobs_of", "open_all"]
+__all__ = ["DEMO", "dependency_levels", "jobs_of", "open_snapshots", "select_files"]
 
 DEMO = "demo.db"
 """What `aragora-db demo` makes up, in the same folder: no source unless it is named."""
 
 
-def chosen_files(
+def select_files(
     folder: Path, databases: Sequence[str], target: Path | None, archive: Path | None = None
-) -> tuple[list[SourceFile], list[LeftFile]]:
-    """The databases below a folder, and the files that look like databases and are none.
+) -> tuple[list[SourceFile], list[UnreadFile]]:
+    """Return the databases below a folder, and the files that look like databases but are not.
 
     Args:
         folder: where to look.
@@ -69,27 +69,27 @@ def _is_called(path: str, name: str) -> bool:
     return name in {path, file.name, file.stem, file.stem.removeprefix("aragora_")}
 
 
-def open_all(files: Sequence[SourceFile], left: list[LeftFile], stack: ExitStack) -> list[Snapshot]:
+def open_snapshots(files: Sequence[SourceFile], left: list[UnreadFile], stack: ExitStack) -> list[Snapshot]:
     """Open every file, each in a read transaction of its own until the stack is closed.
 
-    What cannot be opened is added to `left`.
+    Files that cannot be opened are added to `left`.
     """
     snapshots: list[Snapshot] = []
     for file in files:
         try:
-            snapshots.append(stack.enter_context(opened(file)))
+            snapshots.append(stack.enter_context(open_snapshot(file)))
         except (apsw.Error, OSError) as error:
-            left.append(LeftFile(file.name, reason_of(error)))
+            left.append(UnreadFile(file.name, reason_of(error)))
     return snapshots
 
 
 def jobs_of(snapshot: Snapshot) -> list[Job]:
-    """The tables of a file that hold something of their own: neither bookkeeping nor what follows from other tables."""
-    return [Job(snapshot, table, shape_of(table)) for table in snapshot.tables() if not is_left_out(table)]
+    """Return a job for each table of a file, except bookkeeping and tables that are derived from others."""
+    return [Job(snapshot, table, shape_of(table)) for table in snapshot.tables() if not is_excluded(table)]
 
 
-def in_order(jobs: Sequence[Job]) -> Iterator[list[list[Job]]]:
-    """Levels of groups: the groups of a level may run side by side, the jobs of a group take turns."""
+def dependency_levels(jobs: Sequence[Job]) -> Iterator[list[list[Job]]]:
+    """Yield levels of groups of jobs: the groups of a level may run in parallel, the jobs of a group run in turn."""
     groups: dict[str, list[Job]] = {}
     for job in jobs:
         groups.setdefault("legacy_rows" if job.shape is None else job.shape.target, []).append(job)

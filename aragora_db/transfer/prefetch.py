@@ -1,4 +1,4 @@
-"""An iterator that runs in a thread of its own, a few items ahead of who takes them."""
+"""An iterator that runs in its own thread, a few items ahead of its consumer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
-__all__ = ["ahead"]
+__all__ = ["prefetch"]
 
 T = TypeVar("T")
 
@@ -20,7 +20,7 @@ class _End:
         self.error = error
 
 
-class _Ahead(Generic[T]):
+class _Prefetcher(Generic[T]):
     def __init__(self, items: Iterable[T]) -> None:
         self._items = items
         self._waiting: queue.Queue[T | _End] = queue.Queue(_DEPTH)
@@ -46,8 +46,8 @@ class _Ahead(Generic[T]):
             return True
         return False
 
-    def take(self) -> Generator[T]:
-        """The items, as they come."""
+    def items(self) -> Generator[T]:
+        """Yield the items in their order."""
         while True:
             item = self._waiting.get()
             if isinstance(item, _End):
@@ -58,15 +58,15 @@ class _Ahead(Generic[T]):
 
 
 @contextmanager
-def ahead(items: Iterable[T]) -> Generator[Iterable[T]]:
-    """Take items from an iterable that runs ahead in another thread; leaving the block stops it.
+def prefetch(items: Iterable[T]) -> Generator[Iterable[T]]:
+    """Iterate in another thread, a few items ahead; leaving the block stops the thread.
 
-    An error of the iterable is raised where its item would have come.
+    An exception of the iterable is raised in place of its item.
     """
-    running = _Ahead(items)
+    running = _Prefetcher(items)
     running.thread.start()
     try:
-        yield running.take()
+        yield running.items()
     finally:
         running.stopped.set()
         running.thread.join()

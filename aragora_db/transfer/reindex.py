@@ -1,4 +1,4 @@
-"""What follows from the rows that were moved: the words that searches look for, and who met whom how often."""
+"""Compute what is derived from imported rows: search words and head-to-head counts."""
 
 from __future__ import annotations
 
@@ -13,39 +13,39 @@ from aragora_db.search import index
 from aragora_db.transfer.target import bulk_load
 from aragora_db.transfer.target.loaders import loader_of
 
-__all__ = ["follow_up"]
+__all__ = ["reindex"]
 
 
-def follow_up(engine: Engine, carried: Collection[str]) -> None:
-    """Compute again what depends on tables that were carried; a transaction each."""
+def reindex(engine: Engine, carried: Collection[str]) -> None:
+    """Compute again what is derived from tables that were imported, in a transaction each."""
     for model, table in index.followers().items():
         if model.__tablename__ in carried:
             with Session(engine) as session, session.begin():
                 _index_words(session, model, table)
     if {"elo_matches", "elo_match_participants"} & set(carried):
         with Session(engine) as session, session.begin():
-            _count_meetings(session)
+            _count_head_to_head(session)
 
 
 def _index_words(session: Session, model: type[Base], table: sa.Table) -> None:
     """Write the words that are missing. Where none are there, the full-text index is built when all of them are."""
     connection = session.connection()
     loader = loader_of(connection)
-    dismantled = (
-        bulk_load.dismantle(connection, [table])
-        if loader.copies and bulk_load.may_dismantle(connection, [table])
+    dropped = (
+        bulk_load.drop_indexes(connection, [table])
+        if loader.supports_copy and bulk_load.may_drop_indexes(connection, [table])
         else None
     )
     everything = bulk_load.are_empty(connection, [table])
     for _, rows in index.missing(session, model, everything=everything):
         if rows:
-            loader.fill(connection, table, rows)
-    if dismantled is not None:
-        dismantled.rebuild(connection)
+            loader.insert_rows(connection, table, rows)
+    if dropped is not None:
+        dropped.rebuild(connection)
 
 
-def _count_meetings(session: Session) -> None:
-    """Who met whom, and who of them won, from all matches."""
+def _count_head_to_head(session: Session) -> None:
+    """Count matches, wins and draws of each pair of agents, from all matches."""
     one, other = aliased(EloMatchParticipant), aliased(EloMatchParticipant)
     winner = EloMatch.winner
     counted = (

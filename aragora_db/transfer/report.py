@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from aragora_db.transfer.source.files import LeftFile
+from aragora_db.transfer.source.files import UnreadFile
 from aragora_db.transfer.target.proof import Checksum
 
-__all__ = ["Report", "TableReport"]
+__all__ = ["ImportReport", "TableReport"]
 
 _COUNTS = ("rows", "carried", "merged", "rejected", "parked")
 
@@ -66,7 +66,7 @@ class TableReport:
 
 
 @dataclass
-class Report:
+class ImportReport:
     """A whole run.
 
     Attributes:
@@ -91,7 +91,7 @@ class Report:
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     seconds: float = 0.0
     tables: list[TableReport] = field(default_factory=list[TableReport])
-    left: list[LeftFile] = field(default_factory=list[LeftFile])
+    left: list[UnreadFile] = field(default_factory=list[UnreadFile])
     attached: dict[str, int] = field(default_factory=dict[str, int])
     foreign_keys: bool | None = None
     rejects_file: str | None = None

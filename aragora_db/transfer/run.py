@@ -1,4 +1,4 @@
-"""A whole import: discover, open, move in order, follow up, prove, archive."""
+"""Run an import: find and open the files, import their tables in order, reindex, archive."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ from aragora_db.engine.retry import ATTEMPTS, delay
 from aragora_db.errors import TransferError, UsageError
 from aragora_db.models import Base
 from aragora_db.transfer import archive, dry_run
-from aragora_db.transfer.adopt_orphans import attach, waiting
+from aragora_db.transfer.adopt_orphans import adopt_orphans, tables_with_orphans
 from aragora_db.transfer.import_lock import ImportLock, import_lock
-from aragora_db.transfer.options import Options, Progress, Silent, zone
-from aragora_db.transfer.outcome import AGAIN, outcome_of
-from aragora_db.transfer.plan import DEMO, chosen_files, in_order, jobs_of, open_all
-from aragora_db.transfer.reindex import follow_up
-from aragora_db.transfer.report import Report, TableReport
-from aragora_db.transfer.source.files import LeftFile
+from aragora_db.transfer.options import NoProgress, Options, Progress, resolve_timezone
+from aragora_db.transfer.outcome import RETRYABLE_ERRORS, run_job
+from aragora_db.transfer.plan import DEMO, dependency_levels, jobs_of, open_snapshots, select_files
+from aragora_db.transfer.reindex import reindex
+from aragora_db.transfer.report import ImportReport, TableReport
+from aragora_db.transfer.source.files import UnreadFile
 from aragora_db.transfer.source.reasons import reason_of
-from aragora_db.transfer.table_import import Job, Move
-from aragora_db.transfer.target import ledger
+from aragora_db.transfer.table_import import Job, TableImport
+from aragora_db.transfer.target import import_ledger
 from aragora_db.transfer.target.loaders import loader_of
-from aragora_db.transfer.target.parking import Rejects
+from aragora_db.transfer.target.parking import RejectsFile
 
 __all__ = ["import_folder"]
 
 T = TypeVar("T")
 
 
-def import_folder(database: Database | None, options: Options, progress: Progress | None = None) -> Report:
+def import_folder(database: Database | None, options: Options, progress: Progress | None = None) -> ImportReport:
     """Import Aragora's SQLite files.
 
     Args:
@@ -60,32 +60,32 @@ def import_folder(database: Database | None, options: Options, progress: Progres
     """
     if database is None and not options.dry_run:
         raise TransferError("an import needs a database; only a dry run does without")
-    progress = progress or Silent()
-    name, local = zone(options.timezone)
+    progress = progress or NoProgress()
+    name, local = resolve_timezone(options.timezone)
     started = time.perf_counter()
-    report = Report("import", str(options.source_dir), database.dsn.masked if database else None, name)
+    report = ImportReport("import", str(options.source_dir), database.dsn.masked if database else None, name)
     target = None if database is None else Target.of(database.settings)
     own = target.file if target else None
-    files, report.left = chosen_files(options.source_dir, options.databases, own, options.archive)
+    files, report.left = select_files(options.source_dir, options.databases, own, options.archive)
     if not files and not report.left:
         raise UsageError(
             f"there is no SQLite database in {options.source_dir} (subfolders included; neither the target itself nor "
             f"{DEMO} counts); name another folder: --source-dir DIR"
         )
-    archive.refuse_occupied(files, options)
+    archive.check_archive_folder(files, options)
     with ExitStack() as stack:
-        snapshots = open_all(files, report.left, stack)
+        snapshots = open_snapshots(files, report.left, stack)
         jobs: list[Job] = []
         for snapshot in snapshots:
             try:
                 jobs += jobs_of(snapshot)
             except (apsw.Error, UnicodeDecodeError) as error:
-                report.left.append(LeftFile(snapshot.file.name, reason_of(error)))
+                report.left.append(UnreadFile(snapshot.file.name, reason_of(error)))
             report.tables += [
                 TableReport(snapshot.file.name, table, "-", failed=why) for table, why in snapshot.damaged.items()
             ]
         if options.strict:
-            dry_run.refuse_bad_rows(database, jobs, options, (name, local), report)
+            dry_run.check_strict(database, jobs, options, (name, local), report)
         if options.dry_run:
             dry_run.dry_run(database, jobs, options, (name, local), progress, report)
         elif database is not None and options.verify_only:
@@ -99,7 +99,7 @@ def import_folder(database: Database | None, options: Options, progress: Progres
                     database.shared.committed(frozenset(Base.metadata.tables))
     report.seconds = time.perf_counter() - started
     if not options.dry_run:
-        archive.keep(report, files, options, {each.file.name: each.content_hash for each in snapshots})
+        archive.archive_files(report, files, options, {each.file.name: each.content_hash for each in snapshots})
     return report
 
 
@@ -109,39 +109,39 @@ def _import(
     options: Options,
     local: tuple[str, tzinfo],
     progress: Progress,
-    report: Report,
+    report: ImportReport,
 ) -> None:
-    rejects = Rejects(options.output_dir)
-    move = Move(options, local, rejects, progress)
+    rejects = RejectsFile(options.output_dir)
+    import_table = TableImport(options, local, rejects, progress)
 
     def commit(job: Job) -> TableReport:
-        return _committed(lock, lambda connection: move(connection, job))
+        return _in_transaction(lock, lambda connection: import_table(connection, job))
 
     def run(group: Sequence[Job]) -> list[TableReport]:
-        return [outcome_of(job, progress, commit) for job in group]
+        return [run_job(job, progress, commit) for job in group]
 
     with lock.engine.connect() as connection:
-        workers = max(1, min(options.jobs, loader_of(connection).connections))
+        workers = max(1, min(options.jobs, loader_of(connection).max_connections))
     with _tuned_interpreter():
-        for level in in_order(jobs):
-            report.tables += _side_by_side(run, level, workers, options)
+        for level in dependency_levels(jobs):
+            report.tables += _run_level(run, level, workers, options)
     report.rejects_file = None if rejects.path is None else str(rejects.path)
-    if _committed(lock, ledger.owed):
-        _attach(lock, report)
-        owed = _committed(lock, ledger.owed)
+    if _in_transaction(lock, import_ledger.pending_reindex):
+        _adopt_orphans(lock, report)
+        owed = _in_transaction(lock, import_ledger.pending_reindex)
         progress.start("what follows from the rows: search words, head to head", 1)
-        _persistently(lock, lambda: follow_up(lock.engine, owed))
-        _committed(lock, lambda connection: ledger.pay(connection, owed))
+        _retry(lock, lambda: reindex(lock.engine, owed))
+        _in_transaction(lock, lambda connection: import_ledger.clear_pending_reindex(connection, owed))
         progress.finish("what follows from the rows: search words, head to head", "done")
-    report.foreign_keys = _committed(lock, lambda connection: loader_of(connection).foreign_keys_hold(connection))
+    report.foreign_keys = _in_transaction(lock, lambda connection: loader_of(connection).foreign_keys_hold(connection))
 
 
 @contextmanager
 def _tuned_interpreter() -> Generator[None]:
-    """Let a thread that wakes up, because the socket takes more, have the interpreter sooner; collect garbage seldom.
+    """Shorten the interpreter's switch interval and collect garbage less often, for the length of a block.
 
-    A reader that computes keeps it for 5 ms otherwise, at each of the many small writes of a COPY: a fifth of the
-    time of an import with two jobs. Rows are tuples by the million and no cycles; looking for some took 8 %.
+    A reader thread keeps the interpreter for 5 ms otherwise, at each of the many small writes of a COPY: a fifth of the
+    time of an import with two jobs. Rows are millions of tuples without cycles; searching for cycles took 8 %.
     """
     interval, thresholds = sys.getswitchinterval(), gc.get_threshold()
     sys.setswitchinterval(min(interval, 0.001))
@@ -153,7 +153,7 @@ def _tuned_interpreter() -> Generator[None]:
         gc.set_threshold(*thresholds)
 
 
-def _side_by_side(
+def _run_level(
     run: Callable[[Sequence[Job]], list[TableReport]], level: Sequence[Sequence[Job]], workers: int, options: Options
 ) -> list[TableReport]:
     with ThreadPoolExecutor(workers, thread_name_prefix="aragora-import") as pool:
@@ -168,45 +168,45 @@ def _side_by_side(
             raise
 
 
-def _committed(lock: ImportLock, work: Callable[[Connection], T]) -> T:
-    """A unit of work in a transaction of its own, again when another one, or the network, was in the way."""
+def _in_transaction(lock: ImportLock, work: Callable[[Connection], T]) -> T:
+    """Run a unit of work in its own transaction; retry it after a lock timeout or a lost connection."""
 
     def once() -> T:
         with lock.engine.begin() as connection:
             return work(connection)
 
-    return _persistently(lock, once)
+    return _retry(lock, once)
 
 
-def _persistently(lock: ImportLock, work: Callable[[], T]) -> T:
+def _retry(lock: ImportLock, work: Callable[[], T]) -> T:
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            lock.hold()
+            lock.ensure_held()
             return work()
-        except AGAIN:
+        except RETRYABLE_ERRORS:
             if attempt == ATTEMPTS:
                 raise
         time.sleep(delay(attempt))
     raise AssertionError("unreachable")
 
 
-def _attach(lock: ImportLock, report: Report) -> None:
-    groups = _committed(lock, waiting)
+def _adopt_orphans(lock: ImportLock, report: ImportReport) -> None:
+    groups = _in_transaction(lock, tables_with_orphans)
     for file, table in groups:
-        found = _committed(lock, partial(_attach_one, file=file, table=table, zone_name=report.timezone))
+        found = _in_transaction(lock, partial(_adopt_one_table, file=file, table=table, zone_name=report.timezone))
         if found:
             report.attached[table] = report.attached.get(table, 0) + found
-            _move_count(report, file, table, found)
+            _count_as_carried(report, file, table, found)
 
 
-def _attach_one(connection: Connection, *, file: str, table: str, zone_name: str) -> int:
-    found = attach(connection, file, table, zone_name)
+def _adopt_one_table(connection: Connection, *, file: str, table: str, zone_name: str) -> int:
+    found = adopt_orphans(connection, file, table, zone_name)
     if found:
-        ledger.owe(connection, table)
+        import_ledger.add_pending_reindex(connection, table)
     return found
 
 
-def _move_count(report: Report, file: str, table: str, found: int) -> None:
+def _count_as_carried(report: ImportReport, file: str, table: str, found: int) -> None:
     for each in report.tables:
         if (each.source_file, each.table) == (file, table) and not each.failed:
             each.parked -= found

@@ -1,4 +1,4 @@
-"""One table of one file on its way into the database: one transaction, all of it or nothing."""
+"""Import one table of one file in one transaction: by bulk load into empty tables, else by staging and merging."""
 
 from __future__ import annotations
 
@@ -15,23 +15,22 @@ from sqlalchemy import Connection
 from aragora_db.errors import ConstraintViolation
 from aragora_db.models import Base
 from aragora_db.transfer.options import Options, Progress
-from aragora_db.transfer.prefetch import ahead
+from aragora_db.transfer.prefetch import prefetch
 from aragora_db.transfer.report import TableReport
 from aragora_db.transfer.rows.stream import Block, Stream
 from aragora_db.transfer.source.shapes import Shape
 from aragora_db.transfer.source.snapshot import Snapshot, SourceTable
-from aragora_db.transfer.target import bulk_load, ledger, merge
+from aragora_db.transfer.target import bulk_load, import_ledger, merge
 from aragora_db.transfer.target.loaders import loader_of
-from aragora_db.transfer.target.merge import Staged
-from aragora_db.transfer.target.merge_policy import judge
-from aragora_db.transfer.target.parking import Refusals, Rejects, park
-from aragora_db.transfer.target.proof import prove_staged, prove_whole
-from aragora_db.transfer.target.staging_tables import REASONS, Everywhere, parked_numbers, parked_rows, stage
+from aragora_db.transfer.target.merge import StagedTable, decide
+from aragora_db.transfer.target.parking import RefusedRows, RejectsFile, park
+from aragora_db.transfer.target.proof import prove_staged, prove_tables
+from aragora_db.transfer.target.staging_tables import REASONS, VisibleTables, parked_numbers, parked_rows, stage
 
-__all__ = ["Job", "Move", "Stopped"]
+__all__ = ["Job", "Stopped", "TableImport"]
 
-WORTH_DISMANTLING = 20_000
-"""Source rows from which on building indexes afterwards is quicker than locking everybody out for it is bad."""
+REBUILD_INDEXES_FROM = 20_000
+"""Source rows from which on the time saved by building indexes afterwards is worth the exclusive lock."""
 
 
 class Stopped(BaseException):
@@ -40,7 +39,7 @@ class Stopped(BaseException):
 
 @dataclass(frozen=True)
 class Job:
-    """A table to move: where it is, and what it is. None is a table that we do not know."""
+    """A source table to import. Its shape is None if it has no table of ours."""
 
     snapshot: Snapshot
     source: SourceTable
@@ -48,34 +47,40 @@ class Job:
 
     @property
     def name(self) -> str:
-        """The file and the table, for people."""
+        """Return the file and the table for progress and reports."""
         return f"{self.snapshot.file.name}: {self.source.name}"
 
 
-class Move:
-    """Moves tables. One object serves a whole run, from several threads.
+class TableImport:
+    """Imports tables. One object serves a whole run, from several threads.
 
     Args:
         options: how.
         zone: the name of the time zone of naive timestamps, and the zone.
         rejects: where refused rows go.
         progress: hears how far it is.
-        kept: in a dry run, the tables that hold what would be in ours by now, by name.
+        dry_run_tables: in a dry run, tables that collect the rows which would be in ours, by name; else None.
     """
 
     def __init__(
         self,
         options: Options,
         zone: tuple[str, tzinfo],
-        rejects: Rejects,
+        rejects: RejectsFile,
         progress: Progress,
-        kept: dict[str, sa.Table] | None = None,
+        dry_run_tables: dict[str, sa.Table] | None = None,
     ) -> None:
-        self._options, self._zone, self._rejects, self._progress, self._kept = options, zone, rejects, progress, kept
-        self._tried: dict[tuple[str, str, str], TableReport] = {}
+        self._options, self._zone, self._rejects, self._progress, self._dry_run_tables = (
+            options,
+            zone,
+            rejects,
+            progress,
+            dry_run_tables,
+        )
+        self._recorded: dict[tuple[str, str, str], TableReport] = {}
 
     def __call__(self, connection: Connection, job: Job) -> TableReport:
-        """Move a table, in the connection's transaction; what an earlier run did stays as it is.
+        """Import a table in the connection's transaction, unless an earlier run did.
 
         Raises:
             Stopped: the import is to end.
@@ -83,13 +88,13 @@ class Move:
             DatabaseError: the database refused, or was lost.
         """
         started = time.perf_counter()
-        this = job.snapshot.content_hash, job.source.name, job.snapshot.file.name
-        done = ledger.recall(connection, job.snapshot.content_hash).get(job.source.name)
+        identity = job.snapshot.content_hash, job.source.name, job.snapshot.file.name
+        done = import_ledger.find_imported(connection, job.snapshot.content_hash).get(job.source.name)
         if done is not None:
-            if this in self._tried:  # the commit whose outcome was not known had come through
-                return self._tried[this]
-            report = ledger.reported(done, job.snapshot.file.name)
-            if any(this[:2] == each[:2] for each in list(self._tried)):  # the file lies there twice
+            if identity in self._recorded:  # a commit whose outcome was unknown has happened
+                return self._recorded[identity]
+            report = import_ledger.earlier_report(done, job.snapshot.file.name)
+            if any(identity[:2] == each[:2] for each in list(self._recorded)):  # two files have the same content
                 report.merged, report.carried = report.merged + report.carried, 0
             if self._options.timezone not in {None, done["source_timezone"]} and report.rows:
                 was = f"read as local times of {done['source_timezone']} in an earlier run, and not again"
@@ -97,162 +102,170 @@ class Move:
             return report
         target = "legacy_rows" if job.shape is None else job.shape.target
         report = TableReport(job.snapshot.file.name, job.source.name, target, job.source.rows)
-        refusals = Refusals(job.snapshot.file.name, job.source)
+        refusals = RefusedRows(job.snapshot.file.name, job.source)
         try:
             if not job.source.rows:
                 self._keep_sequence(connection, job)
             elif job.shape is None:
-                self._park_whole(connection, job, report)
-            elif not (self._straight(connection, job, job.shape, report, refusals)):
-                self._staged(connection, job, job.shape, report, refusals)
+                self._park_unknown_table(connection, job, report)
+            elif not (self._bulk_load(connection, job, job.shape, report, refusals)):
+                self._stage_and_merge(connection, job, job.shape, report, refusals)
             report.rejected = refusals.count
             report.reasons.update(refusals.reasons)
             report.seconds = time.perf_counter() - started
-            if self._kept is None:
+            if self._dry_run_tables is None:
                 rejects = self._rejects.append(refusals)
-                ledger.record(connection, job.snapshot.content_hash, report, self._zone[0], rejects)
-                self._tried[this] = report
+                import_ledger.record(connection, job.snapshot.content_hash, report, self._zone[0], rejects)
+                self._recorded[identity] = report
                 if report.carried:
-                    ledger.owe(connection, target)
+                    import_ledger.add_pending_reindex(connection, target)
         finally:
             refusals.close()
         return report
 
     def _keep_sequence(self, connection: Connection, job: Job) -> None:
-        """An empty table: its rows are gone, and their numbers are not given out again."""
-        if job.shape is not None and job.source.sequence and self._kept is None:
-            loader_of(connection).after(connection, Base.metadata.tables[job.shape.target], job.source.sequence)
+        """Advance the sequence for an empty source table, so that ids of its deleted rows are not assigned again."""
+        if job.shape is not None and job.source.sequence and self._dry_run_tables is None:
+            loader_of(connection).finish_load(connection, Base.metadata.tables[job.shape.target], job.source.sequence)
 
-    # -- straight into empty tables -----------------------------------------------------------------------------------
+    # -- bulk load into empty tables ----------------------------------------------------------------------------------
 
-    def _straight(
-        self, connection: Connection, job: Job, shape: Shape, report: TableReport, refusals: Refusals
+    def _bulk_load(
+        self, connection: Connection, job: Job, shape: Shape, report: TableReport, refusals: RefusedRows
     ) -> bool:
-        """COPY into empty tables, if that can be done; otherwise everything is as before."""
+        """COPY into empty tables without indexes, if possible; return False, with nothing changed, if not."""
         tables = [Base.metadata.tables[name] for name in (shape.target, *shape.parts)]
         foreign = {key.referred_table.name for table in tables for key in table.foreign_key_constraints}
         if (
-            self._kept is not None
-            or not loader_of(connection).copies
-            or job.source.rows < WORTH_DISMANTLING
+            self._dry_run_tables is not None
+            or not loader_of(connection).supports_copy
+            or job.source.rows < REBUILD_INDEXES_FROM
             or foreign - {shape.target}  # parents elsewhere: each row's has to be looked up
             or (shape.target in foreign and not shape.parts)  # parents in the table itself
-            or not bulk_load.may_dismantle(connection, tables)
+            or not bulk_load.may_drop_indexes(connection, tables)
         ):
             return False
         started = time.perf_counter()
         savepoint = connection.begin_nested()
         stream = Stream(job.snapshot, job.source, shape, self._zone[1])
         columns = {name: [column.name for column in some] for name, some in stream.columns.items()}
-        dismantled = bulk_load.dismantle(connection, tables)
-        if dismantled is None:
+        dropped = bulk_load.drop_indexes(connection, tables)
+        if dropped is None:
             savepoint.rollback()
             return False
         try:
             for block in self._blocks(job, stream, report, refusals, connection):
                 bulk_load.copy_block(connection, tables, columns, block)
             report.load_seconds = time.perf_counter() - started
-            dismantled.rebuild(connection)
+            dropped.rebuild(connection)
         except ConstraintViolation:  # rows with one key twice: find out which, by the other way
             savepoint.rollback()
             refusals.clear()
             report.noted = 0
             return False
         savepoint.commit()
-        report.checksums = prove_whole(connection, [(table, columns[table.name]) for table in tables], stream.digests)
+        report.checksums = prove_tables(connection, [(table, columns[table.name]) for table in tables], stream.digests)
         report.carried = stream.digests[shape.target].rows
         for table in tables:
-            loader_of(connection).after(connection, table, job.source.sequence if table.name == shape.target else 0)
+            loader_of(connection).finish_load(
+                connection, table, job.source.sequence if table.name == shape.target else 0
+            )
         return True
 
-    # -- beside rows that are there -----------------------------------------------------------------------------------
+    # -- stage and merge into tables with rows ------------------------------------------------------------------------
 
-    def _staged(self, connection: Connection, job: Job, shape: Shape, report: TableReport, refusals: Refusals) -> None:
+    def _stage_and_merge(
+        self, connection: Connection, job: Job, shape: Shape, report: TableReport, refusals: RefusedRows
+    ) -> None:
         started = time.perf_counter()
         loader = loader_of(connection)
         stream = Stream(job.snapshot, job.source, shape, self._zone[1], as_values=loader.takes_values)
-        main, *parts = stage(connection, shape, stream, self._there)
+        main, *parts = stage(connection, shape, stream, self._existing_rows)
         tables = {staged.target.name: staged.staging for staged in (main, *parts)}
         for block in self._blocks(job, stream, report, refusals, connection):
             loader.load(connection, tables, block)
         report.load_seconds = time.perf_counter() - started
         for staged in (main, *parts):
-            loader.settle(connection, staged.target, staged.staging)
-        judge(connection, main, parts, Everywhere(self._there), parked_numbers(report.source_file))
+            loader.lock_and_analyze(connection, staged.target, staged.staging)
+        decide(connection, main, parts, VisibleTables(self._existing_rows), parked_numbers(report.source_file))
         self._write(connection, main, parts)
-        if self._kept is None:
+        if self._dry_run_tables is None:
             report.checksums = prove_staged(connection, main, parts, stream.digests)
-        self._tally(connection, main, report)
-        self._leave(connection, job, main, report, refusals)
-        if self._kept is None:
+        self._count_decisions(connection, main, report)
+        self._park_undecided(connection, job, main, report, refusals)
+        if self._dry_run_tables is None:
             for staged in (main, *parts):
-                loader.after(connection, staged.target, job.source.sequence if staged is main else 0)
+                loader.finish_load(connection, staged.target, job.source.sequence if staged is main else 0)
         for staged in (*parts, main):
             staged.staging.drop(connection)
 
-    def _write(self, connection: Connection, main: Staged, parts: Sequence[Staged]) -> None:
-        if self._kept is not None:
+    def _write(self, connection: Connection, main: StagedTable, parts: Sequence[StagedTable]) -> None:
+        if self._dry_run_tables is not None:
             for staged in (main, *parts):
                 belongs = [] if staged is main else [staged.staging.c.source_key == main.staging.c.source_key]
                 rows = sa.select(*merge.final_columns(main, staged)).where(
                     *belongs, merge.is_any(main.staging, *merge.CARRIED)
                 )
-                kept = self._kept[staged.target.name]
-                connection.execute(sa.insert(kept).from_select(list(staged.columns), rows))
+                would_be = self._dry_run_tables[staged.target.name]
+                connection.execute(sa.insert(would_be).from_select(list(staged.columns), rows))
             return
         tables = [staged.target for staged in (main, *parts)]
         count = sa.select(sa.func.count()).select_from(main.staging)
-        big = loader_of(connection).copies and (connection.scalar(count) or 0) >= WORTH_DISMANTLING
-        dismantled = (
-            bulk_load.dismantle(connection, tables) if big and bulk_load.may_dismantle(connection, tables) else None
+        big = loader_of(connection).supports_copy and (connection.scalar(count) or 0) >= REBUILD_INDEXES_FROM
+        dropped = (
+            bulk_load.drop_indexes(connection, tables)
+            if big and bulk_load.may_drop_indexes(connection, tables)
+            else None
         )
-        merge.write(connection, main, parts, keys_live=dismantled is None)
-        if dismantled is not None:
-            dismantled.rebuild(connection)
+        merge.write(connection, main, parts, keys_live=dropped is None)
+        if dropped is not None:
+            dropped.rebuild(connection)
 
-    def _there(self, table: sa.Table) -> sa.FromClause:
-        """A table, or in a dry run the table and what would be in it by now."""
-        if self._kept is None:
+    def _existing_rows(self, table: sa.Table) -> sa.FromClause:
+        """Return a table; in a dry run, the table and the rows that would be in it."""
+        if self._dry_run_tables is None:
             return table
-        if table.name not in self._kept:
+        if table.name not in self._dry_run_tables:
             return table
-        kept = self._kept[table.name]
-        both = sa.union_all(sa.select(table), sa.select(*(kept.c[column.name] for column in table.columns)))
+        would_be = self._dry_run_tables[table.name]
+        both = sa.union_all(sa.select(table), sa.select(*(would_be.c[column.name] for column in table.columns)))
         return both.subquery()
 
-    def _tally(self, connection: Connection, main: Staged, report: TableReport) -> None:
-        counted = sa.select(main.staging.c.verdict, sa.func.count()).group_by(main.staging.c.verdict)
-        for verdict, rows in connection.execute(counted):
-            if verdict in merge.CARRIED:
+    def _count_decisions(self, connection: Connection, main: StagedTable, report: TableReport) -> None:
+        counted = sa.select(main.staging.c.decision, sa.func.count()).group_by(main.staging.c.decision)
+        for decision, rows in connection.execute(counted):
+            if decision in merge.CARRIED:
                 report.carried += rows
-            elif verdict in merge.MERGED:
+            elif decision in merge.MERGED:
                 report.merged += rows
 
-    def _leave(self, connection: Connection, job: Job, main: Staged, report: TableReport, refusals: Refusals) -> None:
-        """Park what cannot be carried now, or refuse it."""
+    def _park_undecided(
+        self, connection: Connection, job: Job, main: StagedTable, report: TableReport, refusals: RefusedRows
+    ) -> None:
+        """Park orphans and conflicts, or refuse orphans if the options say so."""
         park_orphans = self._options.orphans == "park"
 
         def rows() -> Iterator[tuple[Sequence[Any], str]]:
             found, again = tee(parked_rows(connection, main.staging))
             numbers = (number for number, _ in again)
-            for (_, verdict), row in zip(found, job.snapshot.rows(job.source, numbers), strict=True):
-                reason = REASONS[verdict](main.target)
-                if verdict == "orphan" and not park_orphans:
+            for (_, decision), row in zip(found, job.snapshot.rows(job.source, numbers), strict=True):
+                reason = REASONS[decision](main.target)
+                if decision == "orphan" and not park_orphans:
                     refusals.add(row, None, reason)
                     continue
                 report.parked += 1
                 report.reasons[reason] += 1
                 yield row, reason
 
-        if self._kept is None:
+        if self._dry_run_tables is None:
             park(connection, report.source_file, job.source, rows())
         else:
             for _ in rows():
                 pass
 
-    # -- tables that we do not know -----------------------------------------------------------------------------------
+    # -- tables that are not ours -------------------------------------------------------------------------------------
 
-    def _park_whole(self, connection: Connection, job: Job, report: TableReport) -> None:
+    def _park_unknown_table(self, connection: Connection, job: Job, report: TableReport) -> None:
         reason = "a table that has no place in the schema"
 
         def rows() -> Iterator[tuple[Sequence[Any], str]]:
@@ -262,7 +275,7 @@ class Move:
                 report.parked += len(some)
                 yield from ((row, reason) for row in some)
 
-        if self._kept is None:
+        if self._dry_run_tables is None:
             park(connection, report.source_file, job.source, rows())
         else:
             for _ in rows():
@@ -273,19 +286,19 @@ class Move:
     # -- reading ------------------------------------------------------------------------------------------------------
 
     def _blocks(
-        self, job: Job, stream: Stream, report: TableReport, refusals: Refusals, connection: Connection
+        self, job: Job, stream: Stream, report: TableReport, refusals: RefusedRows, connection: Connection
     ) -> Iterator[Block]:
-        """The source's rows, read ahead in another thread; refused ones are noted down on the way."""
-        with ahead(stream) as blocks:
+        """Yield blocks of translated rows, prefetched in another thread, and record the refused rows."""
+        with prefetch(stream) as blocks:
             for block in blocks:
                 self._check_stop()
                 for refused in block.refused:
                     refusals.add(refused.row, refused.column, refused.reason)
                 if block.noted:
                     report.noted += len(block.noted)
-                    if self._kept is None:
+                    if self._dry_run_tables is None:
                         noted = ((each.row, each.reason) for each in block.noted)
-                        park(connection, report.source_file, job.source, noted, instead=False)
+                        park(connection, report.source_file, job.source, noted, replaces=False)
                 yield block
                 self._progress.advance(job.name, block.read)
 

@@ -1,4 +1,4 @@
-"""Every value against the type and the constraints of its column, without a database."""
+"""Validate every value against the type and the constraints of its column, without a database."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from datetime import tzinfo
 
 from aragora_db.transfer.options import Options, Progress
-from aragora_db.transfer.prefetch import ahead
+from aragora_db.transfer.prefetch import prefetch
 from aragora_db.transfer.report import TableReport
 from aragora_db.transfer.rows.stream import Stream
 from aragora_db.transfer.table_import import Job, Stopped
@@ -15,7 +15,7 @@ __all__ = ["validate"]
 
 
 def validate(job: Job, local: tzinfo, options: Options, progress: Progress) -> TableReport:
-    """What would become of a table's rows in an empty database whose parents are all there.
+    """Report what would become of a table's rows in an empty database that holds all their parents.
 
     Raises:
         Stopped: the import is to end.
@@ -26,7 +26,7 @@ def validate(job: Job, local: tzinfo, options: Options, progress: Progress) -> T
         report.parked = job.source.rows
         return report
     report = TableReport(job.snapshot.file.name, job.source.name, job.shape.target, job.source.rows)
-    with ahead(Stream(job.snapshot, job.source, job.shape, local)) as blocks:
+    with prefetch(Stream(job.snapshot, job.source, job.shape, local)) as blocks:
         for block in blocks:
             if options.stop.is_set():
                 raise Stopped

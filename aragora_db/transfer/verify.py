@@ -1,4 +1,4 @@
-"""Proving later that what was imported is still there: every row of the sources is looked up in the database."""
+"""Verify an earlier import: look up every row of the sources in the database."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from aragora_db.models import Base, LegacyRow
-from aragora_db.transfer.options import Options, Progress, zone
-from aragora_db.transfer.prefetch import ahead
+from aragora_db.transfer.options import Options, Progress, resolve_timezone
+from aragora_db.transfer.prefetch import prefetch
 from aragora_db.transfer.report import TableReport
 from aragora_db.transfer.rows.stream import Stream
 from aragora_db.transfer.source.shapes import Shape
 from aragora_db.transfer.table_import import Job, Stopped
-from aragora_db.transfer.target import ledger, merge
+from aragora_db.transfer.target import import_ledger, merge
 from aragora_db.transfer.target.loaders import loader_of
-from aragora_db.transfer.target.merge_policy import judge
+from aragora_db.transfer.target.merge import decide
 from aragora_db.transfer.target.parking import as_json, fingerprint, row_key
 from aragora_db.transfer.target.proof import Checksum, present_digest, read_digest
 from aragora_db.transfer.target.staging_tables import stage
@@ -45,19 +45,19 @@ def verify(connection: Connection, job: Job, options: Options, progress: Progres
     started = time.perf_counter()
     target = "legacy_rows" if job.shape is None else job.shape.target
     report = TableReport(job.snapshot.file.name, job.source.name, target, job.source.rows)
-    done = ledger.recall(connection, job.snapshot.content_hash).get(job.source.name)
+    done = import_ledger.find_imported(connection, job.snapshot.content_hash).get(job.source.name)
     if done is None:
         report.failed = "not imported yet, or the file was written to since: run the import"
         return report
-    look = _Look(connection, job, done["source_file"], report, options, progress)
+    verifier = _TableVerifier(connection, job, done["source_file"], report, options, progress)
     if job.shape is None:
-        look.for_parked_rows()
-    elif not look.at_the_whole(job.shape, local := zone(done["source_timezone"])[1]):
-        look.row_by_row(job.shape, local)
+        verifier.verify_parked_rows()
+    elif not verifier.matches_whole_table(job.shape, local := resolve_timezone(done["source_timezone"])[1]):
+        verifier.verify_rows(job.shape, local)
         # Orphans that were refused instead of parked: --orphans reject.
         report.rejected += min(_missing(report), max(0, done["rejected"] - report.rejected))
-    if look.unnoted and report.failed is None:
-        report.failed = f"{look.unnoted} rows had columns without a place, and are not in legacy_rows any more"
+    if verifier.unnoted and report.failed is None:
+        report.failed = f"{verifier.unnoted} rows had columns without a place, and are not in legacy_rows any more"
     if not report.adds_up and report.failed is None:
         places = "not in legacy_rows" if job.shape is None else f"neither in {target} nor in legacy_rows"
         report.failed = f"{_missing(report)} rows are {places}"
@@ -69,8 +69,8 @@ def _missing(report: TableReport) -> int:
     return report.rows - report.carried - report.merged - report.rejected - report.parked
 
 
-class _Look:
-    """A look at one table."""
+class _TableVerifier:
+    """Looks up the rows of one table and counts them in the report."""
 
     def __init__(
         self,
@@ -86,8 +86,8 @@ class _Look:
         self.unnoted = 0
         """Rows with a value in a column that has no place, which are not in ``legacy_rows``."""
 
-    def at_the_whole(self, shape: Shape, local: tzinfo) -> bool:
-        """Whether a table of ours holds exactly what the source does: one checksum says it."""
+    def matches_whole_table(self, shape: Shape, local: tzinfo) -> bool:
+        """Whether a table of ours holds exactly the source's rows, by one checksum."""
         tables = [Base.metadata.tables[name] for name in (shape.target, *shape.parts)]
         count = self._connection.scalar(sa.select(sa.func.count()).select_from(tables[0]))
         if count != self._job.source.rows or shape.unknown:
@@ -106,49 +106,49 @@ class _Look:
         self._report.carried, self._report.checksums = self._job.source.rows, found
         return True
 
-    def row_by_row(self, shape: Shape, local: tzinfo) -> None:
-        """Stage the rows, and count what the verdicts say."""
+    def verify_rows(self, shape: Shape, local: tzinfo) -> None:
+        """Stage the rows and count the decisions."""
         connection, report = self._connection, self._report
         loader = loader_of(connection)
         stream = Stream(self._job.snapshot, self._job.source, shape, local, as_values=loader.takes_values)
         main, *parts = stage(connection, shape, stream, lambda table: table)
         tables = {staged.target.name: staged.staging for staged in (main, *parts)}
-        with ahead(stream) as blocks:
+        with prefetch(stream) as blocks:
             for block in blocks:
                 self._check_stop()
                 loader.load(connection, tables, block)
                 report.rejected += len(block.refused)
                 self.unnoted += sum(not self._is_parked(each.row) for each in block.noted)
                 self._progress.advance(self._job.name, block.read)
-        judge(connection, main, parts, Base.metadata.tables)
-        counted = sa.select(main.staging.c.verdict, sa.func.count()).group_by(main.staging.c.verdict)
-        for verdict, rows in connection.execute(counted):
-            if verdict == "same":
+        decide(connection, main, parts, Base.metadata.tables)
+        counted = sa.select(main.staging.c.decision, sa.func.count()).group_by(main.staging.c.decision)
+        for decision, rows in connection.execute(counted):
+            if decision == "same":
                 report.carried += rows
-            elif verdict in {"older", "newer"}:
+            elif decision in {"older", "newer"}:
                 report.merged += rows
                 report.reasons[_CHANGED] += rows
-        self._look_for(main)
+        self._find_absent(main)
         for staged in (main, *parts):
             digest = present_digest(connection, main, staged)
             report.checksums.append(Checksum(staged.target.name, digest.rows, str(digest)))
         for staged in (*parts, main):
             staged.staging.drop(connection)
 
-    def _look_for(self, main: merge.Staged) -> None:
-        """The rows that are not there as they were read: parked, or changed."""
+    def _find_absent(self, main: merge.StagedTable) -> None:
+        """Count the rows that do not exist as they were read: parked or changed."""
         staging = main.staging
         absent = merge.is_any(staging, None, "renumbered", "conflict", "orphan")
         numbers = self._connection.scalars(sa.select(staging.c.source_key).where(absent).order_by(staging.c.source_key))
         for row in self._job.snapshot.rows(self._job.source, numbers.all()):
             if self._is_parked(row):
                 self._report.parked += 1
-            elif self._is_there(main, row[0]):
+            elif self._has_key(main, row[0]):
                 self._report.merged += 1
                 self._report.reasons[_CHANGED] += 1
 
-    def _is_there(self, main: merge.Staged, number: int) -> bool:
-        """Whether a row of this key is there, with other values: changed, where no clock says when."""
+    def _has_key(self, main: merge.StagedTable, number: int) -> bool:
+        """Whether a row with this key exists with other values, in a table without a modification time."""
         if not main.key:
             return False
         staging = main.staging
@@ -159,11 +159,11 @@ class _Look:
     def _is_parked(self, row: Any) -> bool:
         source = self._job.source
         whole = {name: as_json(value) for name, value in zip(source.columns, row[1:], strict=True)}
-        mark = fingerprint(self._source_file, source.name, row_key(source, row), whole)
-        return bool(self._connection.scalar(sa.select(sa.exists().where(_legacy.c.fingerprint == mark))))
+        identity = fingerprint(self._source_file, source.name, row_key(source, row), whole)
+        return bool(self._connection.scalar(sa.select(sa.exists().where(_legacy.c.fingerprint == identity))))
 
-    def for_parked_rows(self) -> None:
-        """A table that we do not know: all of its rows."""
+    def verify_parked_rows(self) -> None:
+        """Look up the rows of a table that is not ours in ``legacy_rows``."""
         for rows in self._job.snapshot.chunks(self._job.source):
             self._check_stop()
             self._report.parked += sum(self._is_parked(row) for row in rows)

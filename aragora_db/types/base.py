@@ -1,4 +1,4 @@
-"""The base of the column types: checks what goes in, and names the column that refused it."""
+"""The base of the column types: validates values and names the column in the error."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import Dialect
     from sqlalchemy.types import TypeEngine
 
-__all__ = ["Guarded"]
+__all__ = ["ValidatedType"]
 
 T = TypeVar("T")
 
 
-class Guarded(TypeDecorator[T]):
-    """A type that checks what goes in, and knows its column so that the error can name it."""
+class ValidatedType(TypeDecorator[T]):
+    """A column type that validates what is bound to it and knows its column, which the error names."""
 
     cache_ok = True
     column: sa.Column[Any] | None = None
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """The column's type on this dialect.
+        """Return the column's type on this dialect.
 
         Not passed through ``dialect.type_descriptor``: psycopg's dialect would make ``text`` a ``varchar`` of it.
         """
@@ -37,14 +37,14 @@ class Guarded(TypeDecorator[T]):
     variants: ClassVar[dict[str, TypeEngine[Any]]]
 
     def refuse(self, value: object, expected: str) -> InvalidValue:
-        """The error for a value, which is described by its type only: it may be a secret."""
+        """Return the error for a value. It describes the value by its type only, since it may be a secret."""
         column = self.column
         name = f"{column.table.name}.{column.name}" if column is not None else "this column"
         return InvalidValue(f"{name} takes {expected}; got {_describe(value)}")
 
 
-@event.listens_for(Guarded, "after_parent_attach", propagate=True)
-def _remember_column(target: Guarded[Any], parent: Any) -> None:
+@event.listens_for(ValidatedType, "after_parent_attach", propagate=True)
+def _remember_column(target: ValidatedType[Any], parent: Any) -> None:
     if isinstance(parent, sa.Column):
         target.column = parent
 

@@ -28,7 +28,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.compiler import compiles
 
 from aragora_db.types import json_text
-from aragora_db.types.base import Guarded
+from aragora_db.types.base import ValidatedType
 
 if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import Dialect
@@ -54,7 +54,7 @@ E = TypeVar("E", bound=StrEnum)
 KEY_BYTES = 1024
 
 
-class Text(Guarded[str]):
+class Text(ValidatedType[str]):
     r"""Text without NUL and without lone surrogates, sorted by code point.
 
     PostgreSQL cannot store ``\x00`` and UTF-8 has no lone surrogates; SQLite's shell cuts a string at the first NUL.
@@ -91,7 +91,7 @@ class Key(Text):
     max_bytes: ClassVar[int | None] = KEY_BYTES
 
 
-class EnumText(Guarded[E]):
+class EnumText(ValidatedType[E]):
     """The value of a `StrEnum` as text; the table carries a CHECK with the same values."""
 
     impl = sa.Text
@@ -116,7 +116,7 @@ class EnumText(Guarded[E]):
         return None if value is None else self.enum_class(value)
 
 
-class Integer(Guarded[int]):
+class Integer(ValidatedType[int]):
     """A whole number of at most 64 bits with sign. True and False are no numbers here: PostgreSQL refuses them."""
 
     impl = sa.BigInteger
@@ -138,7 +138,7 @@ class Integer(Guarded[int]):
         return number
 
 
-class Double(Guarded[float]):
+class Double(ValidatedType[float]):
     """A finite IEEE 754 double. SQLite turns NaN into NULL; PostgreSQL sorts it above everything. Neither is kept."""
 
     impl = sa.Double
@@ -160,7 +160,7 @@ class Double(Guarded[float]):
         return number + 0.0
 
 
-class Boolean(Guarded[bool]):
+class Boolean(ValidatedType[bool]):
     """True or False, and nothing that merely looks like it."""
 
     impl = sa.Boolean
@@ -182,7 +182,7 @@ class Boolean(Guarded[bool]):
         return None if value is None else bool(value)
 
 
-class UtcDateTime(Guarded[datetime]):
+class UtcDateTime(ValidatedType[datetime]):
     r"""An instant, to the microsecond. Naive datetimes are refused: nobody can tell which instant they mean.
 
     SQLite keeps fixed-width UTC text that sorts in time order and that PostgreSQL's ``\copy`` reads as it is.
@@ -223,7 +223,7 @@ def _render_text(*_: object, **__: object) -> str:
     return "TEXT"
 
 
-class Json(Guarded[Any]):
+class Json(ValidatedType[Any]):
     """A JSON value. None is SQL NULL; a null inside a value stays one.
 
     Numbers compare by value after a round trip and the order of keys is not kept (jsonb sorts them); see
@@ -247,7 +247,7 @@ class Json(Guarded[Any]):
             raise self.refuse(value, f"JSON that both databases keep: {problem}") from None
 
 
-class Blob(Guarded[bytes]):
+class Blob(ValidatedType[bytes]):
     """Bytes."""
 
     impl = sa.LargeBinary

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from aragora_db.types.base import Guarded
+from aragora_db.types.base import ValidatedType
 
 if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import Dialect
@@ -28,7 +28,7 @@ MAX_DIMENSIONS = 16_000
 """What pgvector takes (https://github.com/pgvector/pgvector#vector-type)."""
 
 
-class Vector(Guarded[Floats]):
+class Vector(ValidatedType[Floats]):
     """An array of float32: any sequence of numbers goes in, an ``array('f')`` comes out.
 
     ``BLOB`` on SQLite, little-endian, as Aragora packs its embeddings; ``real[]`` on PostgreSQL, which pgvector casts

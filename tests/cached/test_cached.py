@@ -119,7 +119,7 @@ def test_an_import_reaches_the_caches(instances, tmp_path, monkeypatch, damaged)
     with closing(sqlite3.connect(tmp_path / "agent_elo.db")) as source:
         source.executescript((FIXTURES / "agent_elo.sql").read_text(encoding="utf-8"))
     if damaged:
-        monkeypatch.setattr(run, "follow_up", _killed)
+        monkeypatch.setattr(run, "reindex", _killed)
     with pytest.raises(KeyboardInterrupt) if damaged else nullcontext():
         run.import_folder(a, Options(source_dir=tmp_path, timezone="UTC", output_dir=tmp_path))
     with b.session(read_only=True) as session:

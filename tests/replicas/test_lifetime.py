@@ -18,20 +18,20 @@ from aragora_db.testing.plugin import missing
 from aragora_db.testing.servers import start_pgbouncer
 
 
-def watches() -> list[str]:
+def pollers() -> list[str]:
     """The names of the threads that look at servers."""
-    return sorted(each.name for each in threading.enumerate() if each.name.startswith("aragora_db-watch-"))
+    return sorted(each.name for each in threading.enumerate() if each.name.startswith("aragora_db-poller-"))
 
 
 def test_watches_begin_with_the_first_reader_and_end_with_close(cluster, open_database, server_case: EngineCase):
     """Programs that only write would watch replicas, and closed databases would go on connecting."""
     database = open_database(server_case, ready=False)
     database.write("CREATE TABLE t (n int)")
-    assert watches() == []
+    assert pollers() == []
     database.read("SELECT 1")
-    assert watches() == ["aragora_db-watch-primary", "aragora_db-watch-replica-1", "aragora_db-watch-replica-2"]
+    assert pollers() == ["aragora_db-poller-primary", "aragora_db-poller-replica-1", "aragora_db-poller-replica-2"]
     database.close()
-    assert watches() == []
+    assert pollers() == []
     cluster.eventually(lambda: all(database.serving()), "it starts again when it is used again")
     assert database.where() != cluster.primary.port
 
@@ -44,21 +44,21 @@ def test_a_database_that_nobody_holds_is_watched_no_more(cluster):
     )
     with database.session(read_only=True) as session:
         session.connection()
-    assert watches()
+    assert pollers()
     database._primary.close()
-    for replica in database._replicas._lookout.replicas:
+    for replica in database._replicas._monitor.replicas:
         replica.connections.close()
     gone = weakref.ref(database)
     del database, session, replica
     gc.collect()
     assert gone() is None
-    cluster.eventually(lambda: watches() == [], "the watches have ended")
+    cluster.eventually(lambda: pollers() == [], "the watches have ended")
 
 
 def _child(database, eventually, pipe):
     database.read("SELECT 1")
     eventually(lambda: all(database.serving()), "both replicas serve the child")
-    found = [sorted(database.ports()), watches()]
+    found = [sorted(database.ports()), pollers()]
     database.write("INSERT INTO t VALUES (2)")
     found.append(database.read("SELECT count(*) FROM t"))
     database.close()
@@ -80,7 +80,7 @@ def test_a_forked_child_watches_for_itself(cluster, open_database):
         assert here.poll(HANG_SECONDS)
         assert here.recv() == [
             ports,
-            ["aragora_db-watch-primary", "aragora_db-watch-replica-1", "aragora_db-watch-replica-2"],
+            ["aragora_db-poller-primary", "aragora_db-poller-replica-1", "aragora_db-poller-replica-2"],
             2,
         ]
         child.join(HANG_SECONDS)

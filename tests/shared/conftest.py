@@ -180,8 +180,8 @@ def make(
 
     Listeners and the breaker are ten times as fast as in production, so that what heals does so in tenths of seconds.
     """
-    monkeypatch.setattr("aragora_db.shared.listener.POLL_SECONDS", 0.05)
-    monkeypatch.setattr("aragora_db.shared.listener._RETRY_SECONDS", 0.05)
+    monkeypatch.setattr("aragora_db.shared.pubsub._POLL_SECONDS", 0.05)
+    monkeypatch.setattr("aragora_db.shared.pubsub._RETRY_SECONDS", 0.05)
     with ExitStack() as stack:
         given: list[Database] = []
 
@@ -196,7 +196,7 @@ def make(
             address = more.pop("redis_url", None) or (lambda: url)
             settings = Settings.explicit(**{"redis_timeout": 0.5, "redis_connect_timeout": 0.5} | more)
             state = SharedState(settings, address, database.transact, refresh)
-            state._door.breaker._clock = lambda: 10 * time.monotonic()
+            state._gateway.breaker._clock = lambda: 10 * time.monotonic()
             stack.callback(state.close)
             return state
 

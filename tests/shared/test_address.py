@@ -6,19 +6,29 @@ import pytest
 
 from aragora_db import Settings
 from aragora_db.errors import ConfigurationError
-from aragora_db.shared.address import Address, is_configured, mode_of, nodes_of, parse_url
+from aragora_db.shared.address import RedisAddress, is_configured, mode_of, nodes_of, parse_url
 
 ACCEPTED = {
-    "redis://cache.example": Address(host="cache.example"),
-    "redis://cache.example:7000/3": Address(host="cache.example", port=7000, db=3),
-    "redis://cache.example?db=3": Address(host="cache.example", db=3),
-    "redis://[::1]:7000": Address(host="::1", port=7000),
-    "rediss://:pa%23ss%2Fword@cache.example:6379": Address(host="cache.example", tls=True, password="pa#ss/word"),  # noqa: S106
-    "rediss://app:secret@cache.example/0": Address(host="cache.example", tls=True, username="app", password="secret"),  # noqa: S106
-    "rediss://cache.example?ssl_ca_certs=%2Fca.pem": Address(host="cache.example", tls=True, ca_certs="/ca.pem"),
-    "rediss://cache.example?ssl_cert_reqs=none": Address(host="cache.example", tls=True, verify=False),
-    "unix:///run/redis.sock": Address(path="/run/redis.sock"),
-    "unix://app:secret@/run/redis.sock?db=2": Address(path="/run/redis.sock", db=2, username="app", password="secret"),  # noqa: S106
+    "redis://cache.example": RedisAddress(host="cache.example"),
+    "redis://cache.example:7000/3": RedisAddress(host="cache.example", port=7000, db=3),
+    "redis://cache.example?db=3": RedisAddress(host="cache.example", db=3),
+    "redis://[::1]:7000": RedisAddress(host="::1", port=7000),
+    "rediss://:pa%23ss%2Fword@cache.example:6379": RedisAddress(host="cache.example", tls=True, password="pa#ss/word"),  # noqa: S106
+    "rediss://app:secret@cache.example/0": RedisAddress(
+        host="cache.example",
+        tls=True,
+        username="app",
+        password="secret",  # noqa: S106
+    ),
+    "rediss://cache.example?ssl_ca_certs=%2Fca.pem": RedisAddress(host="cache.example", tls=True, ca_certs="/ca.pem"),
+    "rediss://cache.example?ssl_cert_reqs=none": RedisAddress(host="cache.example", tls=True, verify=False),
+    "unix:///run/redis.sock": RedisAddress(path="/run/redis.sock"),
+    "unix://app:secret@/run/redis.sock?db=2": RedisAddress(
+        path="/run/redis.sock",
+        db=2,
+        username="app",
+        password="secret",  # noqa: S106
+    ),
 }
 
 

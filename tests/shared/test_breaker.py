@@ -8,7 +8,7 @@ import pytest
 from concurrent_work import Job
 from support import HANG_SECONDS
 
-from aragora_db.shared.breaker import Breaker, BreakerOpen
+from aragora_db.shared.breaker import CircuitBreaker, CircuitOpen
 
 
 class Clock:
@@ -48,7 +48,7 @@ def clock():
 @pytest.fixture
 def breaker(clock):
     """A breaker over it."""
-    return Breaker(clock)
+    return CircuitBreaker(clock)
 
 
 def fails(breaker, times, error=Away):
@@ -66,7 +66,7 @@ def test_three_failures_in_a_row_open_it(breaker):
     assert breaker.state == "closed"
     fails(breaker, 1)
     assert breaker.state == "open"
-    with pytest.raises(BreakerOpen):
+    with pytest.raises(CircuitOpen):
         breaker.call(lambda: pytest.fail("it was called"), failed)
 
 
@@ -127,7 +127,7 @@ def test_one_probe_at_a_time(breaker, clock):
 
     job = Job(lambda: breaker.call(probe, failed))
     assert entered.wait(HANG_SECONDS)
-    with pytest.raises(BreakerOpen):
+    with pytest.raises(CircuitOpen):
         breaker.call(lambda: None, failed)
     leave.set()
     job.result()

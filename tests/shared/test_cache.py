@@ -15,7 +15,8 @@ from support import HANG_SECONDS, end_process, output_of
 
 from aragora_db.errors import InvalidValue, RedisUnavailable
 from aragora_db.shared import cache as cache_module
-from aragora_db.shared.pending_invalidations import Unsent
+from aragora_db.shared.cache import PendingInvalidations
+from aragora_db.shared.versioned_cache import CacheKeys
 
 TOPIC = "leaderboard"
 VALUES = [None, True, 0, -1, 1.5, 1e300, 10**16, "", "ü🙂", [], {}, [[None, {"a": [1, 2.5]}]], {"": 0, "ключ": []}]
@@ -64,13 +65,11 @@ def test_keys_of_a_topic_share_a_slot_and_the_namespace():
     """On a Cluster one command over two nodes is refused; an ACL that allows our namespace would not fit."""
     from redis.crc import key_slot  # noqa: PLC0415 -- next to its use
 
-    from aragora_db.shared.versioned_cache import Slot  # noqa: PLC0415 -- next to its use
-
-    slots = [Slot.of("ns", TOPIC, key) for key in ("a", "b{x}", "")]
-    keys = [key for slot in slots for key in (slot.version, slot.value, slot.filling)]
-    assert len({key_slot(key.encode()) for key in keys}) == 1
-    assert all(key.startswith("ns:") for key in keys)
-    assert len({slot.value for slot in slots}) == 3
+    all_keys = [CacheKeys.of("ns", TOPIC, key) for key in ("a", "b{x}", "")]
+    names = [name for keys in all_keys for name in (keys.version, keys.value, keys.fill)]
+    assert len({key_slot(name.encode()) for name in names}) == 1
+    assert all(name.startswith("ns:") for name in names)
+    assert len({keys.value for keys in all_keys}) == 3
 
 
 def test_invalidate_reaches_every_instance_and_one_topic_only(instances):
@@ -100,7 +99,7 @@ def test_a_late_write_of_an_old_value_does_not_win(instances):
 def test_who_comes_after_an_invalidation_does_not_join_who_began_before(instances):
     """Somebody records a match, asks for the leaderboard at once, and does not find the match."""
     [one] = instances(1)
-    one.cache._flights._seconds = 10 * HANG_SECONDS  # a late one that joined would wait for longer than the test does
+    one.cache._single_flight._seconds = 10 * HANG_SECONDS  # one that joined would outlast the test
     began, go_on = threading.Event(), threading.Event()
 
     def slow():
@@ -120,15 +119,15 @@ def test_who_comes_after_an_invalidation_does_not_join_who_began_before(instance
 
 def test_an_invalidation_during_another_ones_sending_is_sent_too():
     """Two commits together: the first one's answer from Redis would count for the second one, which Redis never saw."""
-    unsent = Unsent()
-    unsent.add(TOPIC)
-    first = unsent.pending(TOPIC)
-    unsent.add(TOPIC)
-    unsent.sent(TOPIC, first)
-    second = unsent.pending(TOPIC)
+    pending = PendingInvalidations()
+    pending.add(TOPIC)
+    first = pending.pending(TOPIC)
+    pending.add(TOPIC)
+    pending.sent(TOPIC, first)
+    second = pending.pending(TOPIC)
     assert second not in {None, first}
-    unsent.sent(TOPIC, second)
-    assert unsent.pending(TOPIC) is None
+    pending.sent(TOPIC, second)
+    assert pending.pending(TOPIC) is None
 
 
 def test_age_counts_from_before_the_load(instances, redis_server):
@@ -147,9 +146,9 @@ def test_age_counts_from_before_the_load(instances, redis_server):
 
     before = _milliseconds(client)
     one.cache.get_or_load(TOPIC, "key", slow, ttl=60)
-    slot = one.cache._versions.slot(TOPIC, "key")
+    keys = one.cache._values.keys(TOPIC, "key")
     with client.pipeline() as both:  # in one transaction: no pause of this process comes in between
-        left, (seconds, microseconds) = both.pttl(slot.value).time().execute()
+        left, (seconds, microseconds) = both.pttl(keys.value).time().execute()
     now = seconds * 1000 + microseconds // 1000
     assert before + 60_000 <= now + left + 1
     assert now + left <= began[0] + 60_001
@@ -218,12 +217,12 @@ def test_foreign_keys_in_our_place_do_no_harm(instances, redis_server):
 
     [one] = instances(1)
     client = redis.Redis.from_url(redis_server.url)
-    slot = one.cache._versions.slot(TOPIC, "key")
-    client.set(slot.version, "x")
-    client.set(slot.value, "x")
+    keys = one.cache._values.keys(TOPIC, "key")
+    client.set(keys.version, "x")
+    client.set(keys.value, "x")
     assert one.cache.get_or_load(TOPIC, "key", lambda: 1) == 1
-    client.delete(slot.version, slot.value)
-    client.rpush(slot.version, "a list")
+    client.delete(keys.version, keys.value)
+    client.rpush(keys.version, "a list")
     assert one.cache.get_or_load(TOPIC, "key", lambda: 2) == 2
     assert one.cache.invalidate(TOPIC)
     assert one.cache.get_or_load(TOPIC, "key", lambda: 3) == 3
@@ -313,8 +312,8 @@ def test_processes_that_ask_together_load_once(asking):
 def test_who_was_to_load_and_died_holds_nobody_up_for_long(instances):
     """A process that is killed while it computes would keep everybody waiting."""
     one, two = instances(2)
-    slot = one.cache._versions.slot(TOPIC, "key")
-    assert one.cache._versions.begin(slot, 60_000).mine
+    keys = one.cache._values.keys(TOPIC, "key")
+    assert one.cache._values.begin_fill(keys, 60_000).granted
     two.cache._wait = 0.2
     assert two.cache.get_or_load(TOPIC, "key", lambda: "value") == "value"
     assert one.cache.get_or_load(TOPIC, "key", never) == "value"
@@ -329,8 +328,8 @@ def test_a_load_that_fails_lets_the_next_one_try(instances):
 
     with pytest.raises(LookupError):
         one.cache.get_or_load(TOPIC, "key", fails)
-    slot = two.cache._versions.slot(TOPIC, "key")
-    assert two.cache._versions.begin(slot, 1).mine
+    keys = two.cache._values.keys(TOPIC, "key")
+    assert two.cache._values.begin_fill(keys, 1).granted
 
 
 def test_without_redis_it_loads_every_time(make):

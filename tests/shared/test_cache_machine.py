@@ -79,7 +79,7 @@ class CacheMachine(RuleBasedStateMachine):
                 "ACL", "SETUSER", f"user{number}", "reset", "on", ">pw", f"~{namespace}:*", "+@all"
             )
             state = self.world.make(f"redis://user{number}:pw@127.0.0.1:{self.world.port}/0", namespace)
-            state._door.breaker._clock = lambda: self.clock
+            state._gateway.breaker._clock = lambda: self.clock
             state.cache._wait = 0
             self.states.append(state)
         self.namespace = namespace
@@ -113,7 +113,7 @@ class CacheMachine(RuleBasedStateMachine):
     def listen(self):
         """What Redis has been told by now is known to all."""
         for number, state in enumerate(self.states):
-            if state.cache._unsent.pending(TOPIC) is None:
+            if state.cache._pending.pending(TOPIC) is None:
                 self.known = max(self.known, self.own[number])
 
     @rule(number=INSTANCES)

@@ -17,7 +17,7 @@ from support import HANG_SECONDS, end_process, output_of
 from aragora_db.errors import InvalidValue
 from aragora_db.shared import DEBATE_CREATED, DEBATE_FINISHED, GAP, Event
 from aragora_db.shared.events import MAX_BYTES, from_wire, to_wire
-from aragora_db.shared.subscriptions import Subscription
+from aragora_db.shared.pubsub import Subscription
 
 BOTH = pytest.mark.parametrize("configured", [True, False], ids=["redis", "alone"])
 
@@ -171,7 +171,7 @@ def test_a_connection_that_was_cut_is_a_gap(make, servers, eventually):
 
 def test_a_redis_that_hangs_is_noticed(make, servers, monkeypatch, eventually):
     """A cut cable says nothing: the page would wait for events for ever."""
-    monkeypatch.setattr("aragora_db.shared.listener._SILENCE_SECONDS", 0.5)
+    monkeypatch.setattr("aragora_db.shared.pubsub._SILENCE_SECONDS", 0.5)
     server = servers.start()
     state = make(server.url)
     with state.events.subscribe() as subscription:
@@ -184,7 +184,7 @@ def test_a_redis_that_hangs_is_noticed(make, servers, monkeypatch, eventually):
 
 def test_silence_alone_is_no_gap(make, servers, monkeypatch, eventually):
     """At night every page would load itself again every few seconds."""
-    monkeypatch.setattr("aragora_db.shared.listener._SILENCE_SECONDS", 0.01)
+    monkeypatch.setattr("aragora_db.shared.pubsub._SILENCE_SECONDS", 0.01)
     server = servers.start()
     state = make(server.url)
     client = server.client()

@@ -89,9 +89,9 @@ def test_a_lease_that_vanished_is_noticed(instances, redis_server, eventually):
     with one.leader("job", ttl=1.5) as first:
         assert first.wait(HANG_SECONDS)
         lease = two._lease("leader", "job", 60)
-        eventually(lambda: client.delete(f"{one._namespace}:leader:job") and lease.take(), "another has the lease")
+        eventually(lambda: client.delete(f"{one._namespace}:leader:job") and lease.acquire(), "another has the lease")
         eventually(lambda: not first.is_leader, "the first one has noticed")
-        lease.give_back()
+        lease.release()
         assert first.wait(HANG_SECONDS)
     client.close()
 

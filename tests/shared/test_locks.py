@@ -173,11 +173,11 @@ def test_our_own_attempt_does_not_keep_us_out(instances):
     """An answer that was lost on the way would lock us out until the time is over."""
     [state] = instances(1)
     lease = state._lease("lock", "job", 60)
-    assert lease.take()
-    assert lease.take()
-    assert not state._lease("lock", "job", 60).take()
-    assert lease.give_back()
-    assert not lease.give_back()
+    assert lease.acquire()
+    assert lease.acquire()
+    assert not state._lease("lock", "job", 60).acquire()
+    assert lease.release()
+    assert not lease.release()
 
 
 @BOTH

@@ -65,7 +65,7 @@ def test_frozen_costs_three_timeouts_and_then_nothing(make, servers, heals):
     server = servers.start()
     state = make(server.url)
     assert cached(state)
-    breaker, connector, asked = state._door.breaker, state._door._connect(), []
+    breaker, connector, asked = state._gateway.breaker, state._gateway._connect(), []
     clock, run = breaker._clock, connector.run
     breaker._clock = lambda: 0.0  # no time for a probe passes
     connector.run = lambda work: asked.append(1) or run(work)

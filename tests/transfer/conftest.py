@@ -24,7 +24,7 @@ from support import HANG_SECONDS, clean_environment, end_process, output_of
 from aragora_db import Database
 from aragora_db.models import Base
 from aragora_db.testing.fresh import FreshDatabases
-from aragora_db.transfer import Options, Report, TableReport, import_folder
+from aragora_db.transfer import ImportReport, Options, TableReport, import_folder
 
 HERE = Path(__file__).parent
 SCRIPTS = {
@@ -100,7 +100,7 @@ class Importer:
     sources: Sources
     output: Path
 
-    def __call__(self, **options: Any) -> Report:
+    def __call__(self, **options: Any) -> ImportReport:
         """Import, with UTC as the time zone unless another is named."""
         chosen = {"source_dir": self.sources.folder, "timezone": "UTC", "output_dir": self.output, **options}
         return import_folder(self.database, Options(**chosen))

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from aragora_db import types
 from aragora_db.models import Base, LegacyRow
 from aragora_db.transfer.source.files import SourceFile
-from aragora_db.transfer.source.opening import opened
+from aragora_db.transfer.source.opening import open_snapshot
 from aragora_db.transfer.source.shapes import shape_of
 from aragora_db.transfer.target.parking import from_json
 from aragora_db.types.vector import Vector
@@ -96,7 +96,7 @@ def _layouts(sources: Any, scripts: list[str], path: Path) -> dict[str, tuple[di
         path.unlink(missing_ok=True)
         with closing(sqlite3.connect(path)) as connection:
             connection.executescript(f"PRAGMA journal_mode = OFF; {sources.script(script)}")
-        with opened(SourceFile(path, script)) as snapshot, closing(sqlite3.connect(path)) as connection:
+        with open_snapshot(SourceFile(path, script)) as snapshot, closing(sqlite3.connect(path)) as connection:
             for table in snapshot.tables():
                 kinds = {row[1]: row[2] for row in connection.execute(f'PRAGMA table_info("{table.name}")')}
                 shape = shape_of(table)

@@ -10,7 +10,7 @@ import pytest
 
 from aragora_db.errors import UsageError
 from aragora_db.transfer import import_folder
-from aragora_db.transfer.options import Options, Silent
+from aragora_db.transfer.options import NoProgress, Options
 
 RATINGS = """
     CREATE TABLE ratings (agent_name TEXT PRIMARY KEY, elo REAL, domain_elos TEXT, updated_at TEXT);
@@ -127,7 +127,7 @@ def test_a_file_with_a_table_that_failed_stays(importer, sources, tmp_path):
     assert _notes(report) == ["elo.db was not archived: not proven: elo_history"]
 
 
-class _Writer(Silent):
+class _Writer(NoProgress):
     """Somebody who still writes to the old file."""
 
     def __init__(self, path: Path) -> None:

@@ -16,7 +16,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from aragora_db.models import ContinuumEmbedding, ContinuumMemory, DebateResult, EloHistory, Insight
-from aragora_db.transfer.rows.converters import copy_text, float_text, from_sqlite, jsonb_text
+from aragora_db.transfer.rows.converters import from_sqlite
+from aragora_db.transfer.rows.copy_format import copy_text, float_text, jsonb_text
 from aragora_db.types.json_text import dumps, loads, portable
 
 TEXT, FLAG, COUNT = (ContinuumMemory.__table__.c[name] for name in ("content", "red_line", "update_count"))

@@ -23,7 +23,7 @@ from aragora_db.models import Base
 from aragora_db.transfer import csv_script
 from aragora_db.transfer.csv_sql import copy_command, csv_select
 from aragora_db.transfer.export import exported_tables
-from aragora_db.transfer.rows.translate import in_order
+from aragora_db.transfer.rows.translate import copy_order
 from aragora_db.transfer.target.proof import read_digest
 from aragora_db.types import vector
 
@@ -149,7 +149,7 @@ def _url(database):
 def _digests(database):
     with database.engine.connect() as connection:
         found = {
-            table.name: read_digest(connection, sa.select(*in_order(table.columns))) for table in exported_tables()
+            table.name: read_digest(connection, sa.select(*copy_order(table.columns))) for table in exported_tables()
         }
         return {name: (digest.rows, str(digest)) for name, digest in found.items()}
 

@@ -19,8 +19,8 @@ from aragora_db.search import index
 from aragora_db.stores import ContinuumStore, DebateStore, InsightStore
 from aragora_db.transfer import Options, export_file, import_folder
 from aragora_db.transfer.export import exported_tables
-from aragora_db.transfer.options import Silent
-from aragora_db.transfer.rows.translate import in_order
+from aragora_db.transfer.options import NoProgress
+from aragora_db.transfer.rows.translate import copy_order
 from aragora_db.transfer.target.proof import read_digest
 from aragora_db.types import vector
 
@@ -92,7 +92,7 @@ def _fill(session: Session) -> None:
 def _digests(database):
     with database.engine.connect() as connection:
         found = {
-            table.name: read_digest(connection, sa.select(*in_order(table.columns))) for table in exported_tables()
+            table.name: read_digest(connection, sa.select(*copy_order(table.columns))) for table in exported_tables()
         }
         return {name: (digest.rows, str(digest)) for name, digest in found.items()}
 
@@ -182,7 +182,7 @@ def test_words_are_found(dialect, of, tmp_path):
         assert [each.id for each in InsightStore(session).search("cache").items] == ["i"]
 
 
-class _Writer(Silent):
+class _Writer(NoProgress):
     """Somebody who writes while tables are copied."""
 
     def __init__(self, database):
@@ -206,7 +206,7 @@ def test_one_snapshot(full, tmp_path):
         assert _digests(copy) == before
 
 
-class _Failure(Silent):
+class _Failure(NoProgress):
     """A disk that is full from one table on."""
 
     def __init__(self, table):

@@ -21,7 +21,7 @@ from aragora_db.models import Base
 from aragora_db.transfer.rows import sql_projection
 from aragora_db.transfer.rows.stream import Stream
 from aragora_db.transfer.source.files import SourceFile
-from aragora_db.transfer.source.opening import opened
+from aragora_db.transfer.source.opening import open_snapshot
 from aragora_db.transfer.source.shapes import shape_of
 
 TABLES = [
@@ -141,7 +141,7 @@ def _layout(sources, file: str, table: str) -> tuple[dict[str, str], dict[str, A
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(f"PRAGMA journal_mode = OFF; {sources.script(file)}")
         kinds = {row[1]: row[2] for row in connection.execute(f'PRAGMA table_info("{table}")')}
-    with opened(SourceFile(path, file)) as snapshot:
+    with open_snapshot(SourceFile(path, file)) as snapshot:
         (shape,) = [shape_of(each) for each in snapshot.tables() if each.name == table]
     path.unlink()
     ours = Base.metadata.tables[shape.target].columns
@@ -151,10 +151,10 @@ def _layout(sources, file: str, table: str) -> tuple[dict[str, str], dict[str, A
 def _both(path: Path, table: str, zone: str) -> tuple[Any, Any, int]:
     """What the quick way and the other one make of a table, and how many rows went quickly."""
     local = UTC if zone == "UTC" else ZoneInfo(zone)
-    with opened(SourceFile(path, path.name)) as snapshot:
+    with open_snapshot(SourceFile(path, path.name)) as snapshot:
         (source,) = [each for each in snapshot.tables() if each.name == table]
         shape = shape_of(source)
-        plan = sql_projection.plan(source, shape, local)
+        plan = sql_projection.projection_of(source, shape, local)
         try:
             quick = len(plan.lines(snapshot.select(source, plan.expressions, None))[0][0])
         except UnicodeDecodeError:

@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 import pytest
 from support import end_process, eventually, output_of
 
-from aragora_db.transfer.target import ledger
+from aragora_db.transfer.target import import_ledger
 
 pytestmark = pytest.mark.slow
 
@@ -123,7 +123,7 @@ def _assert_one_moment(importer, least):
 def test_one_moment(importer, writing, monkeypatch, way):
     """A match whose history is not there, or half a debate: tables read at different times do not fit together."""
     with writing(way) as writer:
-        original = ledger.record
+        original = import_ledger.record
 
         def record(*arguments):
             writer.wait_for(2)  # between any two tables it commits something

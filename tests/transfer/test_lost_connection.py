@@ -9,7 +9,7 @@ import pytest
 
 from aragora_db.errors import DatabaseUnavailable
 from aragora_db.transfer import run, table_import
-from aragora_db.transfer.target import bulk_load, ledger, loaders, merge
+from aragora_db.transfer.target import bulk_load, loaders, merge
 
 COUNTS = {"elo_history": 500, "elo_matches": 200, "elo_match_participants": 400, "elo_head_to_head": 1}
 
@@ -59,7 +59,7 @@ MOMENTS = [
     (bulk_load, "copy_block", 1, 2),  # with the indexes taken away
     (merge, "write", 2, 2),
     (ledger, "record", 4, 2),  # right before a commit
-    (run, "follow_up", 1, 1),  # between two tables: only the lock's
+    (run, "reindex", 1, 1),  # between two tables: only the lock's
     (ledger, "pay", 1, 2),  # at the very end
 ]
 
@@ -81,7 +81,7 @@ def _before(monkeypatch, place, name, number, act):
 def importer(history, into, monkeypatch):
     """Imports the folder into PostgreSQL; the bigger table straight."""
     assert history.written
-    monkeypatch.setattr(table_import, "WORTH_DISMANTLING", 300)
+    monkeypatch.setattr(table_import, "REBUILD_INDEXES_FROM", 300)
     return into("postgresql")
 
 
@@ -116,7 +116,7 @@ def test_a_lost_lock_is_taken_again(importer, monkeypatch):
             held.extend(other.execute(HELD).fetchone())
 
     _before(monkeypatch, ledger, "record", 4, terminate)
-    _before(monkeypatch, run, "follow_up", 1, look)
+    _before(monkeypatch, run, "reindex", 1, look)
     assert importer().good
     assert held == [1]
 
@@ -154,9 +154,9 @@ GONE = """
 import sys, psycopg
 from aragora_db.cli.main import main
 from aragora_db.transfer import run
-from aragora_db.transfer.target import ledger
+from aragora_db.transfer.target import import_ledger
 run.ATTEMPTS = 3
-admin_url, name, original, calls = sys.argv[1], sys.argv[2], ledger.record, []
+admin_url, name, original, calls = sys.argv[1], sys.argv[2], import_ledger.record, []
 def record(*arguments):
     calls.append(1)
     if len(calls) == 4:
@@ -164,7 +164,7 @@ def record(*arguments):
             admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
             admin.execute("SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = %s", (name,))
     original(*arguments)
-ledger.record = record
+import_ledger.record = record
 main(sys.argv[3:])
 """
 """The program, and a database that goes away while the fourth table is imported."""

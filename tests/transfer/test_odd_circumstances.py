@@ -156,7 +156,7 @@ def test_a_table_that_fails_in_a_dry_run(importer, sources):
 
 def test_a_view_that_depends_on_a_key(into, sources, monkeypatch):
     """Somebody's dashboard groups by the primary key: the import takes the slower way, instead of never ending well."""
-    monkeypatch.setattr("aragora_db.transfer.table_import.WORTH_DISMANTLING", 5)
+    monkeypatch.setattr("aragora_db.transfer.table_import.REBUILD_INDEXES_FROM", 5)
     importer = into("postgresql")
     with importer.database.session() as session:
         session.execute(sa.text("CREATE VIEW board AS SELECT id, agent_name, count(*) FROM elo_history GROUP BY id"))

@@ -26,15 +26,15 @@ COUNTS = {"elo_history": 2_000, "elo_matches": 2, "elo_match_participants": 5, "
 STOPPED = """
 import signal
 from aragora_db.cli.main import main
-from aragora_db.transfer.target import ledger
-original = ledger.record
+from aragora_db.transfer.target import import_ledger
+original = import_ledger.record
 def record(*arguments):
-    if ledger.record is record:
-        ledger.record = original
+    if import_ledger.record is record:
+        import_ledger.record = original
         print("stopped", flush=True)
         signal.raise_signal(signal.SIGSTOP)  # this thread, at once
     original(*arguments)
-ledger.record = record
+import_ledger.record = record
 main()
 """
 """The program, which stops (as with Ctrl-Z) when it has imported its first table but not yet committed it."""

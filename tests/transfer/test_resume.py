@@ -12,7 +12,7 @@ from aragora_db.transfer import table_import
 
 pytestmark = pytest.mark.slow
 
-WORTH_DISMANTLING = 3_000
+REBUILD_INDEXES_FROM = 3_000
 """Source rows from which on PostgreSQL's indexes are built afterwards, in these tests: only the history has as many."""
 
 NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {})"
@@ -65,7 +65,7 @@ UNDISTURBED = {}
 @pytest.fixture
 def undisturbed(dialect, into, monkeypatch):
     """What an undisturbed import of the folder leaves; imported once for each dialect."""
-    monkeypatch.setattr(table_import, "WORTH_DISMANTLING", WORTH_DISMANTLING)
+    monkeypatch.setattr(table_import, "REBUILD_INDEXES_FROM", REBUILD_INDEXES_FROM)
     if dialect not in UNDISTURBED:
         importer = into(dialect)
         assert importer().good
@@ -88,9 +88,9 @@ def _everything(importer):
 
 
 SMALL = f"""
-from aragora_db.transfer import move
+from aragora_db.transfer import table_import
 from aragora_db.cli.main import main
-move.WORTH_DISMANTLING = {WORTH_DISMANTLING}
+table_import.REBUILD_INDEXES_FROM = {REBUILD_INDEXES_FROM}
 """
 
 STRUCK = f"""{SMALL}
@@ -147,11 +147,11 @@ def test_killed_at_random_moments(undisturbed, dialect, into, start):
 
 
 MOMENTS = [
-    "move:park 1",  # orphans are on their way
-    "move:prove_staged 5",  # rows are written, not yet proven
-    "target.ledger:record 6",  # proven, not yet in the ledger
-    "run:_attach 1",  # every table is there, and parked rows may have found their parents
-    "after:_count_meetings 1",  # in the middle of them
+    "table_import:park 1",  # orphans are on their way
+    "table_import:prove_staged 5",  # rows are written, not yet proven
+    "target.import_ledger:record 6",  # proven, not yet in the ledger
+    "run:_adopt_orphans 1",  # every table is there, and parked rows may have found their parents
+    "reindex:_count_head_to_head 1",  # in the middle of them
 ]
 
 
@@ -165,7 +165,7 @@ def test_killed_at_a_moment(undisturbed, dialect, into, start, moment):
     _assert_goes_on(importer, undisturbed)
 
 
-@pytest.mark.parametrize("moment", ["run:outcome_of 12", "move:prove_staged 5", "after:_index_words 2"])
+@pytest.mark.parametrize("moment", ["run:run_job 12", "table_import:prove_staged 5", "reindex:_index_words 2"])
 def test_interrupted(undisturbed, dialect, into, start, moment):
     """Ctrl-C ends it soon, with whole tables only, and says how to go on."""
     importer = into(dialect)

@@ -10,8 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aragora_db.models import ContinuumMemory, EloHistory
-from aragora_db.transfer.rows.converters import copy_text
-from aragora_db.transfer.rows.copy_format import FIELD, NULL, ROW, escaped, numbers
+from aragora_db.transfer.rows.copy_format import FIELD, NULL, ROW, copy_text, number_rows, text_rows
 
 REAL, TEXT = EloHistory.__table__.c.elo, ContinuumMemory.__table__.c.content
 
@@ -44,7 +43,7 @@ def _handed_over(rows: list[tuple[str | None, ...]]) -> bytes:
 @example([(999999999999999.9, -999999999999999.9), (1e14, 123456789012345.6)])
 def test_numbers(rows):
     """A number that COPY reads is right or wrong without a word; the checksum would call it wrong a million times."""
-    assert numbers(rows) == ["\t".join(map(_number, row)).encode() for row in rows]
+    assert number_rows(rows) == ["\t".join(map(_number, row)).encode() for row in rows]
 
 
 @pytest.mark.parametrize(
@@ -53,8 +52,8 @@ def test_numbers(rows):
 @pytest.mark.parametrize("beside", [(), (None,), (1.5, -2.0)])
 def test_what_is_no_plain_number(value, beside):
     """One of them sends the chunk the slow way, where each has a rule; orjson would write null for NaN."""
-    assert numbers([(*beside, value), (*beside, 0.5)]) is None
-    assert numbers([(*beside, 0.5), (*beside, value)]) is None
+    assert number_rows([(*beside, value), (*beside, 0.5)]) is None
+    assert number_rows([(*beside, 0.5), (*beside, value)]) is None
 
 
 @given(_rows(WORDS | st.none()))
@@ -64,7 +63,7 @@ def test_what_is_no_plain_number(value, beside):
 def test_text(rows):
     """What is not escaped, or twice, shifts the columns of a row."""
     expected = ["\t".join(copy_text(each, TEXT) for each in row).encode() for row in rows]
-    assert escaped(_handed_over(rows), len(rows), len(rows[0])) == expected
+    assert text_rows(_handed_over(rows), len(rows), len(rows[0])) == expected
 
 
 @given(_rows(WORDS | st.none()), st.sampled_from([FIELD, NULL, ROW, FIELD + NULL, NULL + FIELD, "\x00"]), st.data())
@@ -76,10 +75,10 @@ def test_separators_in_text(rows, separator, data):
     cut = data.draw(st.integers(0, len(word)))
     changed = [list(row) for row in rows]
     changed[place][column] = word[:cut] + separator + word[cut:]
-    assert escaped(_handed_over(changed), len(rows), len(rows[0])) is None
+    assert text_rows(_handed_over(changed), len(rows), len(rows[0])) is None
 
 
 @pytest.mark.parametrize("broken", [b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xf4\x90\x80\x80"])
 def test_text_that_is_not_utf8(broken):
     """PostgreSQL would refuse the whole COPY."""
-    assert escaped(b"good\x1f\x1e" + broken + b"\x1f", 2, 1) is None
+    assert text_rows(b"good\x1f\x1e" + broken + b"\x1f", 2, 1) is None

@@ -39,7 +39,7 @@ PREDICTIONS = "CREATE TABLE calibration_predictions (id INTEGER PRIMARY KEY, tou
 @pytest.fixture
 def importer(into, monkeypatch):
     """Imports into PostgreSQL; tables of 50 rows go straight."""
-    monkeypatch.setattr(table_import, "WORTH_DISMANTLING", 50)
+    monkeypatch.setattr(table_import, "REBUILD_INDEXES_FROM", 50)
     return into("postgresql")
 
 
@@ -102,7 +102,7 @@ def test_into_empty_tables(importer, sources, copied, into, monkeypatch):
         session.flush()
         assert row.id == 6_061  # the file's AUTOINCREMENT had gone to 6,060
     assert importer().nothing_to_do
-    monkeypatch.setattr(table_import, "WORTH_DISMANTLING", 1_000_000)
+    monkeypatch.setattr(table_import, "REBUILD_INDEXES_FROM", 1_000_000)
     copied.clear()
     beside = into("postgresql")
     assert [each.checksums for each in beside().tables] == [each.checksums for each in report.tables]
@@ -138,20 +138,20 @@ def test_one_key_twice(importer, sources, copied):
 
 def test_children(importer, sources, monkeypatch):
     """Parents are looked up in the staging table; then indexes and the foreign key are built, and hold."""
-    dismantled, original = [], bulk_load.dismantle
+    dropped, original = [], bulk_load.drop_indexes
 
-    def dismantle(connection, tables):
-        dismantled.extend(table.name for table in tables)
+    def drop_indexes(connection, tables):
+        dropped.extend(table.name for table in tables)
         return original(connection, tables)
 
-    monkeypatch.setattr(bulk_load, "dismantle", dismantle)
+    monkeypatch.setattr(bulk_load, "drop_indexes", drop_indexes)
     consensus = f"""
         {NUMBERS.format(100)} INSERT INTO dissent SELECT 'many-' || i, iif(i % 4, 'c1', 'nobody'), 'kimi', 'abstention', '', NULL, NULL, '{{}}' FROM n;
     """  # noqa: E501
     sources.write("consensus_memory.db", sources.script("consensus_memory"), consensus)
     report = importer()
     assert report.good
-    assert dismantled == ["dissent", "consensus_topic_words"]
+    assert dropped == ["dissent", "consensus_topic_words"]
     table = next(each for each in report.tables if each.table == "dissent")
     assert (table.rows, table.carried, table.parked) == (104, 77, 27)
     assert _as_it_was(importer)
@@ -241,7 +241,7 @@ def test_somebody_writes_to_the_table(importer, sources, copied, other):
 @pytest.mark.parametrize("way", ["straight", "staged"])
 def test_a_changed_byte_on_the_way(importer, sources, monkeypatch, way):
     """A driver or a network that changes one byte of six thousand rows: it is found, and the table is not there."""
-    monkeypatch.setattr(table_import, "WORTH_DISMANTLING", {"straight": 50, "staged": 10_000}[way])
+    monkeypatch.setattr(table_import, "REBUILD_INDEXES_FROM", {"straight": 50, "staged": 10_000}[way])
     _elo(sources)
     with monkeypatch.context() as patches:
         original = loaders.copy_into

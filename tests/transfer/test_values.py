@@ -22,7 +22,7 @@ from aragora_db.models import (
     Insight,
     TierTransition,
 )
-from aragora_db.transfer.rows.converters import Refused, from_sqlite
+from aragora_db.transfer.rows.converters import ValueRefused, from_sqlite
 from aragora_db.transfer.source.snapshot import BrokenText
 
 FLAG, MAYBE = ContinuumMemory.__table__.c.red_line, DebateResult.__table__.c.consensus_reached
@@ -37,7 +37,7 @@ MAYBE_VECTOR = CritiquePatternEmbedding.__table__.c.embedding
 
 
 def _refusal(value: Any, column: Any) -> str:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(ValueRefused) as caught:
         from_sqlite(value, column, UTC)
     return caught.value.reason
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from aragora_db.config import SecretSource, Settings
 from aragora_db.config.resolve import redis_url
 from aragora_db.operate.doctor.address import Address
-from aragora_db.shared.address import Address as Url
+from aragora_db.shared.address import RedisAddress as Url
 from aragora_db.shared.address import is_configured, mode_of, nodes_of, parse_url
 
 if TYPE_CHECKING:

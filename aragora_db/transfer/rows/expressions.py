@@ -11,16 +11,16 @@ import sqlalchemy as sa
 
 from aragora_db import types
 
-__all__ = ["Form", "form_of"]
+__all__ = ["SqlForm", "sql_form_of"]
 
 _EARLIEST, _LATEST = "1900", "9990"
 _LOCAL_YEARS = range(-12, 3)  # around now, in which local times are shifted by SQL; others go row by row
 
-Form = Callable[[str, sa.Column[Any], tzinfo], tuple[str, str]]
+SqlForm = Callable[[str, sa.Column[Any], tzinfo], tuple[str, str]]
 """Text and condition of a column: its quoted name in the source, the column of ours, and the zone of local times."""
 
 
-def form_of(column: sa.Column[Any]) -> Form | None:
+def sql_form_of(column: sa.Column[Any]) -> SqlForm | None:
     """The form of a column's type, if it has one."""
     return next((_FORMS[each] for each in type(column.type).__mro__ if each in _FORMS), None)
 
@@ -134,7 +134,7 @@ def _offset(instant: datetime, local: tzinfo) -> timedelta:
     return cast("timedelta", instant.astimezone(local).utcoffset())
 
 
-_FORMS: Mapping[type, Form] = {
+_FORMS: Mapping[type, SqlForm] = {
     types.Text: _text,
     types.EnumText: _enum,
     types.Integer: _integer,

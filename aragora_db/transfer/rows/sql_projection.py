@@ -1,4 +1,4 @@
-"""Rows formatted by C code, SQLite's and orjson's, where nothing about them is unusual.
+"""Format rows in SQL, where no value is unusual: the work is done by C code, SQLite's and orjson's.
 
 One expression per row says whether every value is of the kind that its column wants, and then gives the text of the
 row; NULL instead sends the row through `aragora_db.transfer.rows.translate`, which gives the same line for a row that
@@ -17,14 +17,14 @@ import orjson
 import sqlalchemy as sa
 
 from aragora_db.models import Base
-from aragora_db.transfer.rows.converters import Refused, copy_text, from_sqlite
-from aragora_db.transfer.rows.copy_format import FIELD, NULL, ROW, escaped, numbers
-from aragora_db.transfer.rows.expressions import form_of
+from aragora_db.transfer.rows.converters import ValueRefused, from_sqlite
+from aragora_db.transfer.rows.copy_format import FIELD, NULL, ROW, copy_text, number_rows, text_rows
+from aragora_db.transfer.rows.expressions import sql_form_of
 from aragora_db.transfer.source.shapes import Shape
 from aragora_db.transfer.source.snapshot import SourceTable, quoted
 from aragora_db.types import KEY_BYTES, Double, Json, UtcDateTime
 
-__all__ = ["FastPlan", "plan"]
+__all__ = ["SqlProjection", "projection_of"]
 
 _CACHED, _CACHED_LENGTH = 10_000, 256  # texts, characters; longer JSON is seldom said twice
 
@@ -33,7 +33,7 @@ Lines = tuple[list[int], list[bytes]]
 
 
 @dataclass(frozen=True)
-class FastPlan:
+class SqlProjection:
     """How a table is read.
 
     Attributes:
@@ -47,7 +47,7 @@ class FastPlan:
     expressions: str
     texts: int
     numbers: int
-    documents: tuple[_Canonical, ...]
+    documents: tuple[_JsonTexts, ...]
     parts: Callable[[Sequence[Sequence[Any]], int], Parts] | None = None
 
     def lines(self, rows: Sequence[Sequence[Any]]) -> tuple[Lines, Lines]:
@@ -62,9 +62,9 @@ class FastPlan:
             documents = [[each for place, each in enumerate(column) if place not in unusual] for column in documents]
         if not plain or (unusual - parts.unusual and parts.texts):
             return _nothing()
-        columns: list[Any] = [escaped(_ROW_END.join([row[1] for row in plain]), len(plain), self.texts)]
+        columns: list[Any] = [text_rows(_ROW_END.join([row[1] for row in plain]), len(plain), self.texts)]
         if self.numbers:
-            columns.append(numbers([row[2:end] for row in plain]))
+            columns.append(number_rows([row[2:end] for row in plain]))
         part_lines = parts.lines()
         if None in columns or part_lines is None:
             return _nothing()
@@ -98,10 +98,10 @@ class Parts:
         if not self.texts:
             return []
         try:
-            texts = escaped(ROW.join(self.texts).encode(), len(self.texts), _PART_TEXTS)
+            texts = text_rows(ROW.join(self.texts).encode(), len(self.texts), _PART_TEXTS)
         except UnicodeEncodeError:
             return None
-        values = numbers(self.numbers)
+        values = number_rows(self.numbers)
         if texts is None or values is None:
             return None
         return list(map(b"\t".join, zip(texts, values, strict=True)))
@@ -111,8 +111,8 @@ def _missing(column: Sequence[Any]) -> list[int]:
     return [place for place, each in enumerate(column) if each is None] if None in column else []
 
 
-def plan(source: SourceTable, shape: Shape, local: tzinfo) -> FastPlan | None:
-    """How to read a table by SQL, or None when each of its rows takes rules of its own."""
+def projection_of(source: SourceTable, shape: Shape, local: tzinfo) -> SqlProjection | None:
+    """Return how to format a table's rows in SQL, or None if they need rules of their own."""
     target = Base.metadata.tables[shape.target]
     if source.rowid is None or shape.target in _RULED or (shape.parts and shape.target not in _PARTS):
         return None
@@ -127,7 +127,7 @@ def plan(source: SourceTable, shape: Shape, local: tzinfo) -> FastPlan | None:
         if isinstance(column.type, Json):
             documents.append(column)
             continue
-        form = form_of(column)
+        form = sql_form_of(column)
         if form is None:
             return None
         text, condition = form(name, column, local)
@@ -146,7 +146,7 @@ def plan(source: SourceTable, shape: Shape, local: tzinfo) -> FastPlan | None:
     head = f"CASE WHEN {' AND '.join(conditions)} THEN CAST(concat({', '.join(texts)}) AS BLOB) END"
     selected = [head, *values, *(quoted(shape.columns[column.name]) for column in documents)]
     selected += made_of
-    return FastPlan(", ".join(selected), len(texts), len(values), tuple(map(_Canonical, documents)), parts)
+    return SqlProjection(", ".join(selected), len(texts), len(values), tuple(map(_JsonTexts, documents)), parts)
 
 
 _RULED = frozenset(
@@ -165,7 +165,7 @@ def _not_tiny(shape: Shape) -> list[str]:
     return [shape.columns[name] for name in names if name in shape.columns]
 
 
-class _Canonical(dict[Any, "bytes | None"]):
+class _JsonTexts(dict[Any, "bytes | None"]):
     """JSON as COPY writes PostgreSQL's, by the source's text; None when the column refuses it."""
 
     def __init__(self, column: sa.Column[Any]) -> None:
@@ -175,7 +175,7 @@ class _Canonical(dict[Any, "bytes | None"]):
     def __missing__(self, text: Any) -> bytes | None:
         try:
             document = copy_text(from_sqlite(text, self._column, UTC), self._column).encode()
-        except Refused:
+        except ValueRefused:
             return None
         if (text is None or len(text) < _CACHED_LENGTH) and len(self) < _CACHED:
             self[text] = document

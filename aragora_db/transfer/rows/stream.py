@@ -1,4 +1,4 @@
-"""A source table as blocks of translated rows, with checksums of what was read."""
+"""Read a source table as blocks of translated rows, with checksums."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from datetime import tzinfo
 from typing import Any
 
 from aragora_db.transfer.rows import sql_projection
-from aragora_db.transfer.rows.converters import Refused, copy_line
+from aragora_db.transfer.rows.converters import ValueRefused
+from aragora_db.transfer.rows.copy_format import copy_line
 from aragora_db.transfer.rows.digest import Digest
 from aragora_db.transfer.rows.translate import Translator
 from aragora_db.transfer.source.shapes import Shape
 from aragora_db.transfer.source.snapshot import Snapshot, SourceTable
 
-__all__ = ["Block", "Refusal", "Stream", "Translated", "without_a_place"]
+__all__ = ["Block", "RefusedRow", "Stream", "TranslatedRows", "unknown_columns_reason"]
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """A source row (its number first) that cannot go, the column that is to blame if one is, and why."""
+class RefusedRow:
+    """A source row (its number first) that cannot be imported, the column at fault if it is one, and the reason."""
 
     row: Sequence[Any]
     column: str | None
@@ -27,7 +28,7 @@ class Refusal:
 
 
 @dataclass(slots=True)
-class Translated:
+class TranslatedRows:
     """Rows for one table: the number of each one's source row, and the row, as COPY writes it or as values."""
 
     keys: list[int] = field(default_factory=list[int])
@@ -40,13 +41,13 @@ class Block:
     """Some source rows: what they become, which of them cannot go, and which hold columns that have no place."""
 
     read: int
-    rows: dict[str, Translated]
-    refused: list[Refusal] = field(default_factory=list[Refusal])
-    noted: list[Refusal] = field(default_factory=list[Refusal])
+    rows: dict[str, TranslatedRows]
+    refused: list[RefusedRow] = field(default_factory=list[RefusedRow])
+    noted: list[RefusedRow] = field(default_factory=list[RefusedRow])
 
 
-def without_a_place(columns: Sequence[str]) -> str:
-    """Why a row that is carried is kept whole as well."""
+def unknown_columns_reason(columns: Sequence[str]) -> str:
+    """Return the reason why an imported row is kept whole in ``legacy_rows`` as well."""
     return f"columns without a place: {', '.join(columns)}"
 
 
@@ -66,7 +67,9 @@ class Stream:
     ) -> None:
         self._snapshot, self._source, self._shape, self._as_values = snapshot, source, shape, as_values
         self._translate = Translator(source, shape, local)
-        self._fast = sql_projection.plan(source, shape, local) if snapshot.is_utf8 and not as_values else None
+        self._projection = (
+            sql_projection.projection_of(source, shape, local) if snapshot.is_utf8 and not as_values else None
+        )
         self.columns = self._translate.columns
         """The columns of the rows, by table, in their order."""
         self.digests = {table: Digest() for table in self.columns}
@@ -74,12 +77,12 @@ class Stream:
 
     def __iter__(self) -> Iterator[Block]:
         """Read everything, once."""
-        return self._quickly(self._fast) if self._fast is not None else self._one_by_one()
+        return self._project(self._projection) if self._projection is not None else self._translate_rows()
 
     def _block(self, read: int) -> Block:
-        return Block(read, {table: Translated() for table in self.columns})
+        return Block(read, {table: TranslatedRows() for table in self.columns})
 
-    def _one_by_one(self) -> Iterator[Block]:
+    def _translate_rows(self) -> Iterator[Block]:
         for rows in self._snapshot.chunks(self._source):
             block = self._block(len(rows))
             for row in rows:
@@ -87,7 +90,7 @@ class Stream:
             self._count(block)
             yield block
 
-    def _quickly(self, plan: sql_projection.FastPlan) -> Iterator[Block]:
+    def _project(self, plan: sql_projection.SqlProjection) -> Iterator[Block]:
         after: int | None = None
         while True:
             try:
@@ -105,7 +108,7 @@ class Stream:
             self._count(block)
             yield block
 
-    def _format(self, plan: sql_projection.FastPlan, rows: Sequence[Sequence[Any]]) -> Block:
+    def _format(self, plan: sql_projection.SqlProjection, rows: Sequence[Sequence[Any]]) -> Block:
         block = self._block(len(rows))
         lines, parts = plan.lines(rows)
         for table, (keys, some) in zip((self._shape.target, *self._shape.parts), (lines, parts), strict=False):
@@ -121,8 +124,8 @@ class Stream:
         """Translate a row by itself."""
         try:
             translated = self._translate(row[1:])
-        except Refused as refused:
-            block.refused.append(Refusal(row, refused.column, refused.reason))
+        except ValueRefused as refused:
+            block.refused.append(RefusedRow(row, refused.column, refused.reason))
             return
         for table, some in translated.items():
             columns, rows = self.columns[table], block.rows[table]
@@ -138,7 +141,7 @@ class Stream:
         held = dict(zip(self._source.columns, row[1:], strict=True))
         unknown = [name for name in self._shape.unknown if held[name] is not None]
         if unknown:
-            block.noted.append(Refusal(row, None, without_a_place(unknown)))
+            block.noted.append(RefusedRow(row, None, unknown_columns_reason(unknown)))
 
     def _count(self, block: Block) -> None:
         for table, rows in block.rows.items():

@@ -1,4 +1,4 @@
-"""A source row in our tables' terms: the rows it becomes, or why it cannot."""
+"""Translate a source row into rows of our tables, or refuse it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Any, cast
 import sqlalchemy as sa
 
 from aragora_db.models import Base
-from aragora_db.transfer.rows.converters import Refused, from_sqlite
+from aragora_db.transfer.rows.converters import ValueRefused, from_sqlite
 from aragora_db.transfer.source.shapes import Shape
 from aragora_db.transfer.source.snapshot import BrokenText, SourceTable
 from aragora_db.types import Double, Json
 
-__all__ = ["CHECKS", "Rows", "Translator", "in_order"]
+__all__ = ["CHECKS", "Rows", "Translator", "copy_order"]
 
 Rows = dict[str, list[tuple[Any, ...]]]
 """The rows that one source row becomes, by table; values in the order of `Translator.columns`."""
@@ -45,39 +45,39 @@ class Translator:
         given = set(shape.columns)
         filled = {column.name for column in target.columns if column.name in _FILLED.get(shape.target, ())}
         self.columns: dict[str, tuple[sa.Column[Any], ...]] = {
-            shape.target: in_order(column for column in target.columns if column.name in given | filled)
+            shape.target: copy_order(column for column in target.columns if column.name in given | filled)
         }
         """The columns of the rows, by table, in their order."""
         for part in shape.parts:
             table = Base.metadata.tables[part]
-            self.columns[part] = in_order(column for column in table.columns if column.name in _PART_COLUMNS[part])
+            self.columns[part] = copy_order(column for column in table.columns if column.name in _PART_COLUMNS[part])
 
     def __call__(self, row: Sequence[Any]) -> Rows:
         """Translate a row: its values, in the source's order, without its number.
 
         Raises:
-            Refused: the row cannot go; nothing of it can.
+            ValueRefused: the row cannot go; nothing of it can.
         """
         values: Values = {}
         for column, place in self._plan:
             try:
                 values[column.name] = from_sqlite(row[place], column, self._local)
-            except Refused as refused:
-                raise Refused(refused.reason, self.source.columns[place]) from None
+            except ValueRefused as refused:
+                raise ValueRefused(refused.reason, self.source.columns[place]) from None
         raw = _Raw(row, self._place)
         for rule in self._rules:
             rule(values, raw, self._local)
         for is_right, reason in self._checks:
             if not is_right(values):
-                raise Refused(reason)
+                raise ValueRefused(reason)
         rows: Rows = {self.shape.target: [tuple(values.get(each.name) for each in self.columns[self.shape.target])]}
         for part in self.shape.parts:
             rows[part] = [tuple(each.get(c.name) for c in self.columns[part]) for each in _PARTS[part](values, raw)]
         return rows
 
 
-def in_order(columns: Iterable[sa.Column[Any]]) -> tuple[sa.Column[Any], ...]:
-    """The order in which a row's text has its fields: numbers and JSON last, which SQLite does not spell (see `fast`).
+def copy_order(columns: Iterable[sa.Column[Any]]) -> tuple[sa.Column[Any], ...]:
+    """Return the columns in the order of a COPY line: numbers and JSON last, which SQL does not format.
 
     The same for every way of reading a table and for every database, and so are the checksums.
     """
@@ -104,21 +104,21 @@ def _from_json(raw: _Raw, name: str, kind: type) -> Any:
     if value is None or value == "":
         return None
     if isinstance(value, BrokenText | bytes) or not isinstance(value, str):
-        raise Refused("JSON is text", name)
+        raise ValueRefused("JSON is text", name)
     try:
         found = json.loads(value)
     except (ValueError, RecursionError):
-        raise Refused("not JSON", name) from None
+        raise ValueRefused("not JSON", name) from None
     if found is not None and not isinstance(found, kind):
-        raise Refused(f"JSON, but no {'object' if kind is dict else 'list'}", name)
+        raise ValueRefused(f"JSON, but no {'object' if kind is dict else 'list'}", name)
     return found
 
 
 def _number(value: Any, column: str, table: str, name: str) -> float | None:
     try:
         return cast("float | None", from_sqlite(value, Base.metadata.tables[table].columns[column], _NO_ZONE))
-    except Refused as refused:
-        raise Refused(refused.reason, name) from None
+    except ValueRefused as refused:
+        raise ValueRefused(refused.reason, name) from None
 
 
 _NO_ZONE = cast("tzinfo", None)
@@ -127,8 +127,8 @@ _NO_ZONE = cast("tzinfo", None)
 def _name(value: Any, name: str) -> str:
     try:
         return cast("str", from_sqlite(value, Base.metadata.tables["elo_match_participants"].c.agent_name, _NO_ZONE))
-    except Refused as refused:
-        raise Refused(refused.reason, name) from None
+    except ValueRefused as refused:
+        raise ValueRefused(refused.reason, name) from None
 
 
 def _domain_ratings(values: Values, raw: _Raw) -> Iterator[Values]:
@@ -142,12 +142,12 @@ def _participants(values: Values, raw: _Raw) -> Iterator[Values]:
     listed: list[Any] = _from_json(raw, "participants", list) or []
     names = [_name(each, "participants") for each in listed]
     if len(set(names)) != len(names):
-        raise Refused("an agent takes part twice", "participants")
+        raise ValueRefused("an agent takes part twice", "participants")
     numbers: dict[str, dict[str, Any]] = {}
     for column in ("scores", "elo_changes"):
         numbers[column] = _from_json(raw, column, dict) or {}
         if not set(numbers[column]) <= set(names):
-            raise Refused("names an agent that does not take part", column)
+            raise ValueRefused("names an agent that does not take part", column)
     for position, name in enumerate(names):
         yield {
             "match_id": values["id"],
@@ -176,9 +176,9 @@ def _believe_data(table: str, names: Sequence[str], values: Values, raw: _Raw, l
     """Take from `data` what the columns repeat: Aragora reads nothing but `data` (memory/consensus.py)."""
     data = values.get("data")
     if data is None:
-        raise Refused("NULL where a value is needed", "data")
+        raise ValueRefused("NULL where a value is needed", "data")
     if not isinstance(data, dict):
-        raise Refused("JSON, but no object", "data")
+        raise ValueRefused("JSON, but no object", "data")
     said = cast("dict[str, Any]", data)
     columns = Base.metadata.tables[table].columns
     for name in names:
@@ -186,7 +186,7 @@ def _believe_data(table: str, names: Sequence[str], values: Values, raw: _Raw, l
             value = json.dumps(said[name]) if name == "tags" else said[name]
             try:
                 values[name] = from_sqlite(value, columns[name], local)
-            except Refused:
+            except ValueRefused:
                 continue  # the column's own value is good; what `data` says is kept there
     del raw
 

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["LeftFile", "SourceFile", "discover"]
+__all__ = ["SourceFile", "UnreadFile", "discover"]
 
 _MAGIC = b"SQLite format 3\x00"
 _SIDE_FILES = ("-wal", "-shm", "-journal")
@@ -22,14 +22,14 @@ class SourceFile:
 
 
 @dataclass(frozen=True)
-class LeftFile:
+class UnreadFile:
     """A file that was not read, and why."""
 
     name: str
     reason: str
 
 
-def discover(folder: Path, leave_out: Path | None = None) -> tuple[list[SourceFile], list[LeftFile]]:
+def discover(folder: Path, leave_out: Path | None = None) -> tuple[list[SourceFile], list[UnreadFile]]:
     """Find every SQLite database below a folder, by its header and not by its name.
 
     A file that is no database and is not called one, such as a snapshot in JSON, is nobody's loss and is not named.
@@ -42,16 +42,16 @@ def discover(folder: Path, leave_out: Path | None = None) -> tuple[list[SourceFi
         The databases, and the files that look like databases by name and are none, both sorted by name.
     """
     databases: list[SourceFile] = []
-    left: list[LeftFile] = []
+    left: list[UnreadFile] = []
 
     def unreadable(error: OSError) -> None:
         shown = _shown(Path(error.filename), folder)
-        left.append(LeftFile(shown, f"cannot be read: {error.strerror}"))
+        left.append(UnreadFile(shown, f"cannot be read: {error.strerror}"))
 
     for root, folders, names in os.walk(folder, onerror=unreadable):
         links = [each for each in folders if os.path.islink(Path(root) / each)]  # noqa: PTH114 -- says no where stat() fails
         left += [
-            LeftFile(_shown(Path(root) / each, folder), "a link to a folder, which is not followed") for each in links
+            UnreadFile(_shown(Path(root) / each, folder), "a link to a folder, which is not followed") for each in links
         ]
         folders[:] = [each for each in folders if leave_out is None or (Path(root) / each).resolve() != leave_out]
         for name in names:
@@ -64,12 +64,12 @@ def discover(folder: Path, leave_out: Path | None = None) -> tuple[list[SourceFi
                 # SQLite follows links, and looks for the WAL beside what they lead to.
                 problem = _problem(path.resolve())
             except OSError as error:
-                left.append(LeftFile(shown, f"cannot be read: {error.strerror}"))
+                left.append(UnreadFile(shown, f"cannot be read: {error.strerror}"))
                 continue
             if problem is None:
                 databases.append(SourceFile(path.resolve(), shown))
             elif path.suffix.lower() in _DATABASE_NAMES or problem not in _NOBODYS_LOSS:
-                left.append(LeftFile(shown, problem))
+                left.append(UnreadFile(shown, problem))
     real = {file.path: file for file in sorted(databases, key=lambda each: each.name, reverse=True)}
     return sorted(real.values(), key=lambda each: each.name), sorted(left, key=lambda each: each.name)
 

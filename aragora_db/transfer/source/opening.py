@@ -1,8 +1,9 @@
-"""Opening a file without changing it, and leaving it as it was found."""
+"""Open a SQLite file without changing it."""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -15,7 +16,10 @@ from aragora_db.transfer.source.files import SourceFile
 from aragora_db.transfer.source.reasons import is_half_done
 from aragora_db.transfer.source.snapshot import Snapshot
 
-__all__ = ["content_hash", "nobody_else", "opened"]
+if sys.platform != "win32":
+    import fcntl
+
+__all__ = ["content_hash", "exclusive_access", "open_snapshot"]
 
 _BUSY_TIMEOUT_MS = 5_000
 _BEGIN = "PRAGMA query_only = ON; PRAGMA trusted_schema = OFF; BEGIN; SELECT count(*) FROM sqlite_schema"
@@ -25,7 +29,7 @@ _SHARED_FIRST, _SHARED_SIZE = 0x4000_0002, 510  # the bytes of a database that S
 
 
 @contextmanager
-def opened(file: SourceFile) -> Generator[Snapshot]:
+def open_snapshot(file: SourceFile) -> Generator[Snapshot]:
     """Open a file and hold a read transaction on it.
 
     Raises:
@@ -86,16 +90,14 @@ def _size(path: Path) -> int:
 
 
 @contextmanager
-def nobody_else(database: Path) -> Generator[bool]:
-    """Whether no other process has a database open, held so while the block lasts.
+def exclusive_access(database: Path) -> Generator[bool]:
+    """Lock a database file exclusively for the length of a block; yield False if another process has it open.
 
-    Without a WAL an idle connection holds no lock, and cannot be told.
+    Without a WAL an idle connection holds no lock and is not noticed.
     """
     if os.name != "posix" or not os.access(database, os.W_OK):
         yield True
         return
-    import fcntl  # noqa: PLC0415 -- not on Windows
-
     shared_index = database.with_name(f"{database.name}-shm")
     with ExitStack() as stack:
         try:
@@ -111,15 +113,13 @@ def nobody_else(database: Path) -> Generator[bool]:
 
 
 def _tidy(database: Path, made: Sequence[Path], shared_index: Path) -> None:
-    """Remove the side files that reading a WAL database makes, unless somebody opened the database meanwhile.
+    """Remove the side files that reading a WAL database makes, unless another process opened the database meanwhile.
 
     Under the exclusive lock that SQLite's own last connection takes for it: whoever opens the -shm has the shared one.
     Without it a writer could go on with a -shm that nobody else sees, and what it commits would be lost.
     """
     if shared_index not in made or os.name != "posix":
         return
-    import fcntl  # noqa: PLC0415 -- not on Windows
-
     exclusive = fcntl.LOCK_EX | fcntl.LOCK_NB
     with suppress(OSError), database.open("r+b") as locked, shared_index.open("r+b") as index:
         fcntl.lockf(locked, exclusive, _SHARED_SIZE, _SHARED_FIRST)

@@ -1,4 +1,4 @@
-"""Why a file or a table cannot be read, in words for the report."""
+"""Describe for the report why a file or a table cannot be read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["is_half_done", "reason_of"]
 
 
 def reason_of(error: Exception) -> str:
-    """Why a file or a table cannot be read, in words for the report."""
+    """Describe for the report why a file or a table cannot be read."""
     if is_half_done(error):
         return (
             "unfinished: its writer was killed within a transaction, which has to be rolled back first; open it (or a "

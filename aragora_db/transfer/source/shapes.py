@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from aragora_db.models import Base
 from aragora_db.transfer.source.snapshot import SourceTable
 
-__all__ = ["DERIVED", "Shape", "is_left_out", "shape_of"]
+__all__ = ["DERIVED", "Shape", "is_excluded", "shape_of"]
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ _BOOKKEEPING: Mapping[str, frozenset[str]] = {
 """Tables that say nothing but how the source was made, and their columns."""
 
 
-def is_left_out(table: SourceTable) -> bool:
-    """Whether a table says nothing of its own, by name and columns: bookkeeping, or what follows from other tables."""
+def is_excluded(table: SourceTable) -> bool:
+    """Whether a table is not imported, by name and columns: bookkeeping, or derived from other tables."""
     columns = frozenset(table.columns)
     if table.name in DERIVED:
         return columns == frozenset(Base.metadata.tables[table.name].columns.keys())
@@ -107,7 +107,7 @@ _BY_NAME: Mapping[str, tuple[_Candidate, ...]] = {
 }
 """What Aragora's names mean. Every other name means our table of that name, if there is one."""
 
-_TAKEN_APART: Mapping[str, tuple[frozenset[str], tuple[str, ...]]] = {
+_SPLIT: Mapping[str, tuple[frozenset[str], tuple[str, ...]]] = {
     "elo_ratings": (frozenset({"domain_elos"}), ("elo_domain_ratings",)),
     "elo_matches": (frozenset({"participants", "scores", "elo_changes"}), ("elo_match_participants",)),
 }
@@ -126,7 +126,7 @@ def _shape(name: str, columns: tuple[str, ...]) -> Shape | None:
             continue
         table = Base.metadata.tables[target]
         if shown_by <= there and _needed(table) <= there:
-            apart, parts = _TAKEN_APART.get(target, (frozenset[str](), ()))
+            apart, parts = _SPLIT.get(target, (frozenset[str](), ()))
             apart &= there
             known = {column.name: column.name for column in table.columns if column.name in there}
             unknown = tuple(each for each in columns if each not in known and each not in apart)

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from aragora_db.transfer.rows.stream import Block
 from aragora_db.transfer.target.loaders import copy_into
 
-__all__ = ["Dismantled", "are_empty", "copy_block", "dismantle", "may_dismantle"]
+__all__ = ["DroppedIndexes", "are_empty", "copy_block", "drop_indexes", "may_drop_indexes"]
 
 _CONSTRAINTS = sa.text("""
     SELECT c.conrelid::regclass::text AS owner, c.conname, pg_get_constraintdef(c.oid) AS definition, c.contype
@@ -45,54 +45,54 @@ def are_empty(connection: Connection, tables: Iterable[sa.Table]) -> bool:
     return not any(connection.scalar(sa.select(sa.exists(sa.select(table)))) for table in tables)
 
 
-def may_dismantle(connection: Connection, tables: Iterable[sa.Table]) -> bool:
-    """Whether the tables are empty, and this role may take their indexes away: the owner's, not the application's."""
+def may_drop_indexes(connection: Connection, tables: Iterable[sa.Table]) -> bool:
+    """Whether the tables are empty and this role owns them, so that it may drop their indexes."""
     tables = list(tables)
     names = [connection.dialect.identifier_preparer.format_table(table) for table in tables]
     return all(connection.scalar(_OWNED, {"name": name}) for name in names) and are_empty(connection, tables)
 
 
 @dataclass(frozen=True)
-class Dismantled:
-    """Tables without their indexes, keys and foreign keys, and the statements that bring those back."""
+class DroppedIndexes:
+    """The statements that build the dropped keys, indexes and foreign keys again."""
 
     keys: tuple[str, ...]
     indexes: tuple[str, ...]
     foreign_keys: tuple[str, ...]
 
     def rebuild(self, connection: Connection) -> None:
-        """Build everything again.
+        """Build the keys, indexes and foreign keys again.
 
         Raises:
-            UniqueViolation, ForeignKeyViolation: the rows do not fit; roll back to before `dismantle`.
+            UniqueViolation, ForeignKeyViolation: the rows do not fit; roll back to before `drop_indexes`.
         """
         connection.exec_driver_sql(_WORK_MEMORY)
         for statement in (*self.keys, *self.indexes, *self.foreign_keys):
             connection.exec_driver_sql(statement.replace("%", "%%"))
 
 
-def dismantle(connection: Connection, tables: Sequence[sa.Table]) -> Dismantled | None:
-    """Lock empty tables against everybody else, and take away what makes loading them slow.
+def drop_indexes(connection: Connection, tables: Sequence[sa.Table]) -> DroppedIndexes | None:
+    """Lock empty tables exclusively and drop their indexes, keys and foreign keys.
 
     Returns:
-        None, and nothing is taken away, when they are not empty, because somebody who was writing to them had the lock
-        before, or when something else depends on a key, such as a view that groups by it.
+        None, with nothing dropped, if they are not empty because another session wrote before the lock was granted, or
+        if another object depends on a key, such as a view that groups by it.
     """
     savepoint = connection.begin_nested()
     try:
-        dismantled = _dismantle(connection, tables)
+        dropped = _drop_indexes(connection, tables)
     except DBAPIError as error:
         if getattr(error.orig, "sqlstate", None) != _DEPENDENT_OBJECTS:
             raise
-        dismantled = None
-    if dismantled is None:
+        dropped = None
+    if dropped is None:
         savepoint.rollback()
     else:
         savepoint.commit()
-    return dismantled
+    return dropped
 
 
-def _dismantle(connection: Connection, tables: Sequence[sa.Table]) -> Dismantled | None:
+def _drop_indexes(connection: Connection, tables: Sequence[sa.Table]) -> DroppedIndexes | None:
     keys: dict[str, str] = {}
     foreign_keys: dict[str, str] = {}
     indexes: list[str] = []
@@ -112,7 +112,7 @@ def _dismantle(connection: Connection, tables: Sequence[sa.Table]) -> Dismantled
         for name, definition in connection.execute(_INDEXES, {"name": table}).all():
             indexes.append(definition)
             connection.exec_driver_sql(f"DROP INDEX {name}")
-    return Dismantled(tuple(keys.values()), tuple(indexes), tuple(foreign_keys.values()))
+    return DroppedIndexes(tuple(keys.values()), tuple(indexes), tuple(foreign_keys.values()))
 
 
 def copy_block(connection: Connection, tables: Sequence[sa.Table], columns: dict[str, list[str]], block: Block) -> None:

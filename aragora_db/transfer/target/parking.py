@@ -23,7 +23,7 @@ from aragora_db.errors import TransferError
 from aragora_db.models import LegacyRow
 from aragora_db.transfer.source.snapshot import BrokenText, SourceTable
 
-__all__ = ["Refusals", "Rejects", "as_json", "fingerprint", "from_json", "park", "row_key"]
+__all__ = ["RefusedRows", "RejectsFile", "as_json", "fingerprint", "from_json", "park", "row_key"]
 
 _SLICE, _BYTES = 1_000, 2 << 20
 
@@ -70,7 +70,7 @@ def park(
     table: SourceTable,
     rows: Iterable[tuple[Sequence[Any], str]],
     *,
-    instead: bool = True,
+    replaces: bool = True,
 ) -> int:
     """Carry rows whole into ``legacy_rows``; rows that are there already stay once.
 
@@ -79,7 +79,7 @@ def park(
         source: the file's name.
         table: the rows' table.
         rows: each with its number first, and why it has no other place.
-        instead: they have no other place, which says more than that a column has none.
+        replaces: the rows are nowhere else; their reason then overrides the one of an unknown column.
 
     Returns:
         How many rows there were.
@@ -88,7 +88,7 @@ def park(
     for some in _sliced(rows):
         made = [_legacy_row(source, table, row, reason) for row, reason in some]
         statement = insert_into(connection.dialect, LegacyRow.__table__)
-        if instead:
+        if replaces:
             reason = {"reason": statement.excluded.reason}
             connection.execute(statement.on_conflict_do_update(index_elements=["fingerprint"], set_=reason), made)
         else:
@@ -129,12 +129,12 @@ def _legacy_row(source: str, table: SourceTable, row: Sequence[Any], reason: str
     }
 
 
-class Refusals:
+class RefusedRows:
     """The refused rows of one table, as lines of the rejects file; on disk from a megabyte on."""
 
     def __init__(self, source: str, table: SourceTable) -> None:
         self._source, self._table = source, table
-        self._lines = SpooledTemporaryFile(1 << 20, "w+", encoding="utf-8")  # noqa: SIM115 -- closed by Rejects.append
+        self._lines = SpooledTemporaryFile(1 << 20, "w+", encoding="utf-8")  # noqa: SIM115 -- closed by RejectsFile.append
         self.count = 0
         self.reasons: Counter[str] = Counter()
         self.table = source, table.name
@@ -172,7 +172,7 @@ class Refusals:
         self._lines.close()
 
 
-class Rejects:
+class RejectsFile:
     """The rejects file: one JSON object per row that could not go. Made when the first one comes.
 
     Args:
@@ -185,7 +185,7 @@ class Rejects:
         self._written: set[tuple[str, str]] = set()
         self.path: Path | None = None
 
-    def append(self, refusals: Refusals) -> str | None:
+    def append(self, refusals: RefusedRows) -> str | None:
         """Have a table's refused rows on the disk, before its transaction commits; the file's name.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Staging tables for a source table, where their rows find others, and why some of them wait."""
+"""Create the staging tables of a source table, and name the reasons why staged rows are parked."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from aragora_db.models import Base, LegacyRow
 from aragora_db.transfer.source.shapes import Shape
 from aragora_db.transfer.target import merge
 from aragora_db.transfer.target.loaders import staging_table
-from aragora_db.transfer.target.merge import Staged
-from aragora_db.transfer.target.merge_policy import Lookup
+from aragora_db.transfer.target.merge import RowSources, StagedTable
 
-__all__ = ["REASONS", "Everywhere", "parked_numbers", "parked_rows", "stage"]
+__all__ = ["REASONS", "VisibleTables", "parked_numbers", "parked_rows", "stage"]
 
-_SLICE = 5_000  # verdicts read at once
+_SLICE = 5_000  # decisions read at once
 
 
 class HasColumns(Protocol):
@@ -27,10 +26,10 @@ class HasColumns(Protocol):
 
 
 def stage(
-    connection: Connection, shape: Shape, stream: HasColumns, there: Callable[[sa.Table], sa.FromClause]
-) -> list[Staged]:
+    connection: Connection, shape: Shape, stream: HasColumns, existing: Callable[[sa.Table], sa.FromClause]
+) -> list[StagedTable]:
     """Make staging tables for a shape: the main one, then those of its parts."""
-    found: list[Staged] = []
+    found: list[StagedTable] = []
     for name, columns in stream.columns.items():
         target = Base.metadata.tables[name]
         staging = staging_table(target, columns)
@@ -38,21 +37,21 @@ def stage(
         parent = None if name == shape.target else _parent(target, shape.target)
         names = tuple(column.name for column in columns)
         keeps = not shape.parts and _is_referred_to_by_number(target)
-        found.append(Staged(target, staging, names, there(target), parent, keeps))
+        found.append(StagedTable(target, staging, names, existing(target), parent, keeps))
     return found
 
 
 def parked_rows(connection: Connection, staging: sa.Table) -> Iterator[tuple[int, str]]:
-    """The numbers of source rows that are to be parked, and their verdicts."""
+    """Yield the numbers of source rows to park, with their decisions."""
     which = (
-        sa.select(staging.c.source_key, staging.c.verdict)
-        .where(staging.c.verdict.in_(merge.PARKED))
+        sa.select(staging.c.source_key, staging.c.decision)
+        .where(staging.c.decision.in_(merge.PARKED))
         .order_by(staging.c.source_key)
         .limit(_SLICE)
     )
     rows = connection.execute(which).all()
     while rows:
-        yield from ((number, verdict) for number, verdict in rows)
+        yield from ((number, decision) for number, decision in rows)
         rows = connection.execute(which.where(staging.c.source_key > rows[-1][0])).all()
 
 
@@ -81,14 +80,14 @@ def _is_referred_to_by_number(table: sa.Table) -> bool:
     )
 
 
-class Everywhere(Lookup):
-    """Where the rows of any table are."""
+class VisibleTables(RowSources):
+    """The rows of any table that are visible to the import, by the table's name."""
 
-    def __init__(self, there: Callable[[sa.Table], sa.FromClause]) -> None:
-        self._there = there
+    def __init__(self, existing: Callable[[sa.Table], sa.FromClause]) -> None:
+        self._existing = existing
 
     def __getitem__(self, name: str) -> sa.FromClause:
-        return self._there(Base.metadata.tables[name])
+        return self._existing(Base.metadata.tables[name])
 
     def __iter__(self) -> Iterator[str]:
         return iter(Base.metadata.tables)

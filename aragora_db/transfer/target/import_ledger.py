@@ -1,7 +1,7 @@
-"""The record of what was imported: a row per file and table, written in the transaction of the table's move.
+"""The import ledger: a row per source file and table, written in the transaction of the table's import.
 
-Beside them stands a row for each table of ours whose rows have changed, until what follows from them was computed: an
-import that was killed in between owes it to the next one.
+It also holds a row for each table of ours whose rows have changed, until its search words and counts are computed. If
+an import is killed in between, the next one computes them.
 """
 
 from __future__ import annotations
@@ -17,24 +17,32 @@ from aragora_db.models import ImportedTable
 from aragora_db.transfer.report import TableReport
 from aragora_db.transfer.target.proof import Checksum
 
-__all__ = ["Done", "owe", "owed", "pay", "recall", "record", "reported"]
+__all__ = [
+    "LedgerRow",
+    "add_pending_reindex",
+    "clear_pending_reindex",
+    "earlier_report",
+    "find_imported",
+    "pending_reindex",
+    "record",
+]
 
 _ledger: Any = ImportedTable.__table__
-_OWED = "owed"
-"""Stands where other rows have a file's hash."""
+_PENDING = "owed"
+"""The value of ``content_hash`` in rows of tables to reindex."""
 
-Done = Mapping[str, Any]
-"""A row of the ledger."""
+LedgerRow = Mapping[str, Any]
+"""A row of the import ledger."""
 
 
-def recall(connection: Connection, content_hash: str) -> dict[str, Done]:
-    """What was imported of a file's content, by the name of the source's table."""
+def find_imported(connection: Connection, content_hash: str) -> dict[str, LedgerRow]:
+    """Return the ledger rows of a file's content, by the source table's name."""
     rows = connection.execute(sa.select(_ledger).where(_ledger.c.content_hash == content_hash)).mappings()
     return {row["table_name"]: dict(row) for row in rows}
 
 
 def record(connection: Connection, content_hash: str, table: TableReport, timezone: str, rejects: str | None) -> None:
-    """Write down what became of a table."""
+    """Insert the ledger row of a table."""
     connection.execute(
         sa.insert(_ledger).values(
             content_hash=content_hash,
@@ -53,8 +61,8 @@ def record(connection: Connection, content_hash: str, table: TableReport, timezo
     )
 
 
-def reported(done: Done, source_file: str) -> TableReport:
-    """What an earlier run wrote down, as a report."""
+def earlier_report(done: LedgerRow, source_file: str) -> TableReport:
+    """Return the report of an earlier run."""
     kept = {name: done[name] for name in ("rows", "carried", "merged", "rejected", "parked", "target")}
     checksums = [] if done["checksum"] is None else [Checksum(done["target"], 0, done["checksum"])]
     table = TableReport(source_file, done["table_name"], checksums=checksums, already=True, **kept)
@@ -63,18 +71,24 @@ def reported(done: Done, source_file: str) -> TableReport:
     return table
 
 
-def owe(connection: Connection, target: str) -> None:
-    """Write down that rows of a table of ours have changed, and what follows from them has not."""
-    row = {"content_hash": _OWED, "source_file": "", "table_name": target, "target": target, "source_timezone": ""}
+def add_pending_reindex(connection: Connection, target: str) -> None:
+    """Record that rows of a table of ours have changed and must be reindexed."""
+    row = {
+        "content_hash": _PENDING,
+        "source_file": "",
+        "table_name": target,
+        "target": target,
+        "source_timezone": "",
+    }
     statement = insert_into(connection.dialect, _ledger).values(row)
     connection.execute(statement.on_conflict_do_nothing(index_elements=["content_hash", "table_name"]))
 
 
-def owed(connection: Connection) -> set[str]:
-    """The tables of which that is written down, by this import or an earlier one."""
-    return set(connection.scalars(sa.select(_ledger.c.table_name).where(_ledger.c.content_hash == _OWED)))
+def pending_reindex(connection: Connection) -> set[str]:
+    """Return the tables to reindex after this import or an earlier one."""
+    return set(connection.scalars(sa.select(_ledger.c.table_name).where(_ledger.c.content_hash == _PENDING)))
 
 
-def pay(connection: Connection, targets: Collection[str]) -> None:
-    """Strike them out."""
-    connection.execute(sa.delete(_ledger).where(_ledger.c.content_hash == _OWED, _ledger.c.table_name.in_(targets)))
+def clear_pending_reindex(connection: Connection, targets: Collection[str]) -> None:
+    """Record that these tables were reindexed."""
+    connection.execute(sa.delete(_ledger).where(_ledger.c.content_hash == _PENDING, _ledger.c.table_name.in_(targets)))
