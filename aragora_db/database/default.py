@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import threading
 
+from aragora_db.at_fork import call_in_children
 from aragora_db.database import Database
 
 __all__ = ["get_database"]
@@ -27,11 +27,8 @@ def get_database() -> Database:
     return _database
 
 
+@call_in_children
 def _in_child() -> None:
     """Another thread of the parent may have held the lock when it forked."""
     global _lock  # noqa: PLW0603 -- as above
     _lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
-    os.register_at_fork(after_in_child=_in_child)

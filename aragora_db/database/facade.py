@@ -10,7 +10,7 @@ from weakref import finalize
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from aragora_db.at_fork import forget_in_children
+from aragora_db.at_fork import reset_in_children
 from aragora_db.config import Settings
 from aragora_db.config.resolve import names_a_database, redis_configured
 from aragora_db.config.secrets.source import RotatingSource
@@ -18,7 +18,7 @@ from aragora_db.database.sessions import Sessions
 from aragora_db.engine import Target
 from aragora_db.engine.connections import Connections
 from aragora_db.engine.pool_metrics import Meter, Observer, PoolMetrics
-from aragora_db.engine.write_tracking import Notify
+from aragora_db.engine.write_tracking import Notify, subscribe
 from aragora_db.errors import AragoraDBError
 from aragora_db.replicas.router import ReplicaRouter
 
@@ -55,8 +55,7 @@ class Database(Sessions):
         self._listeners: list[Notify] = []
         meter = Meter()
         self._replicas = replicas = ReplicaRouter.from_settings(self._target, meter)
-        adopt = None if replicas is None else replicas.track_commits
-        self._primary = Connections(self._target, self._listeners, meter, adopt)
+        self._primary = Connections(self._target, self._listeners, meter, self._prepare_engine)
         if replicas is not None:
             finalize(self, replicas.stop)
         self._lock = threading.RLock()
@@ -64,11 +63,26 @@ class Database(Sessions):
         self._shared: SharedState | None = None
         if self.secrets is not None or redis_configured(self.settings, self.secrets):
             self.on_commit(self.shared.committed)
-        forget_in_children(self)
+        reset_in_children(self)
+        subscribe(self)
 
     def __repr__(self) -> str:
         """The database, without its password."""
         return f"Database({self.dsn.masked!r})"
+
+    def _prepare_engine(self, engine: Engine) -> None:
+        """Attach to a new engine of the primary what has to be there before it connects."""
+        # Any session of this engine keeps the search index. The models take 0.3 s to load.
+        from aragora_db.search import index  # noqa: F401, PLC0415 # pyright: ignore[reportUnusedImport]
+
+        if self._replicas is not None:
+            self._replicas.track_commits(engine)
+
+    def committed_elsewhere(self, tables: frozenset[str], *, is_async: bool) -> None:
+        """Act on a commit through an application's own engine; see `aragora_db.instrument`."""
+        if self._replicas is not None:
+            self._replicas.record_write()
+        self._primary.tell_listeners(tables, is_async=is_async)
 
     # -- engines ------------------------------------------------------------------------------------------------------
 
@@ -219,12 +233,12 @@ class Database(Sessions):
         if self._primary.close():
             self._ready = False
 
-    def forget_parent(self) -> None:
+    def reset_after_fork(self) -> None:
         """What a forked child does first, by itself: threads and event loops, and who held the lock, stayed behind."""
         self._lock = threading.RLock()
-        self._primary.forget_parent()
+        self._primary.reset_after_fork()
         if self._replicas is not None:
-            self._replicas.forget_parent()
+            self._replicas.reset_after_fork()
 
     async def aclose(self) -> None:
         """Close the running loop's connections, then everything else."""

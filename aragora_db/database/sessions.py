@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,9 +11,8 @@ from sqlalchemy.orm import Session
 
 from aragora_db.engine import READ_ONLY_OPTIONS
 from aragora_db.engine.connections import Connections
-from aragora_db.engine.retry import ATTEMPTS, RETRYABLE, delay
-from aragora_db.engine.sessions import READ_ONLY_SESSION, UnitOfWork
-from aragora_db.errors import UsageError
+from aragora_db.engine.retry import ATTEMPTS, retry, retry_async
+from aragora_db.engine.sessions import READ_ONLY_SESSION, AragoraSession, UnitOfWork
 from aragora_db.replicas.lsn import format_lsn
 from aragora_db.replicas.router import ReplicaRouter
 
@@ -65,7 +63,7 @@ class Sessions:
             TransactionAborted: a statement failed and its error was caught, so nothing can be committed.
         """
         self.ensure_ready()
-        with self._sync_session(Session, read_only, primary, after) as session:
+        with self._sync_session(AragoraSession, read_only, primary, after) as session:
             yield session
             session.commit()
 
@@ -75,7 +73,7 @@ class Sessions:
     ) -> AsyncGenerator[AsyncSession]:
         """`session` for async code."""
         await self._ensure_ready_async()
-        async with await self._async_session(Session, read_only, primary, after) as session:
+        async with await self._async_session(AragoraSession, read_only, primary, after) as session:
             yield session
             await session.commit()
 
@@ -103,18 +101,15 @@ class Sessions:
             CommitUnknown: never retried, see there.
         """
         self.ensure_ready()
-        for attempt in range(1, attempts + 1):
-            try:
-                with self._sync_session(UnitOfWork, read_only, primary, after) as session:
-                    session.begin()  # so that `with session.begin()` inside, which would commit, is refused
-                    value = work(session)
-                    Session.commit(session)
-                    return value
-            except RETRYABLE:
-                if attempt == attempts:
-                    raise
-            time.sleep(delay(attempt))
-        raise UsageError("attempts must be at least 1")
+
+        def once() -> T:
+            with self._sync_session(UnitOfWork, read_only, primary, after) as session:
+                session.begin()  # so that `with session.begin()` inside, which would commit, is refused
+                value = work(session)
+                Session.commit(session)
+                return value
+
+        return retry(once, attempts=attempts)
 
     async def transact_async(
         self,
@@ -126,21 +121,16 @@ class Sessions:
         attempts: int = ATTEMPTS,
     ) -> T:
         """`transact` for async code: the same function, over the same sync session, without blocking the loop."""
-        import asyncio  # noqa: PLC0415 -- not needed by sync programs
-
         await self._ensure_ready_async()
-        for attempt in range(1, attempts + 1):
-            try:
-                async with await self._async_session(UnitOfWork, read_only, primary, after) as session:
-                    session.sync_session.begin()
-                    value = await session.run_sync(work)
-                    await session.run_sync(Session.commit)
-                    return value
-            except RETRYABLE:
-                if attempt == attempts:
-                    raise
-            await asyncio.sleep(delay(attempt))
-        raise UsageError("attempts must be at least 1")
+
+        async def once() -> T:
+            async with await self._async_session(UnitOfWork, read_only, primary, after) as session:
+                session.sync_session.begin()
+                value = await session.run_sync(work)
+                await session.run_sync(Session.commit)
+                return value
+
+        return await retry_async(once, attempts=attempts)
 
     def write_position(self) -> str | None:
         """Where the last write of this thread or task is in the primary's log, for `session`'s ``after`` elsewhere.

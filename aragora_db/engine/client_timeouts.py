@@ -6,40 +6,25 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Engine
-
 from aragora_db.engine import watchdog
 
-__all__ = ["driver_of", "in_time", "shut_down", "watch_statements"]
+__all__ = ["driver_of", "in_time", "shut_down", "start_deadline"]
 
 
-def watch_statements(engine: Engine, seconds: float) -> None:
-    """Hang up when a statement, COMMIT or ROLLBACK has no answer after that many seconds and a moment of grace."""
-    limit = seconds + watchdog.GRACE
-    # Not through SQLAlchemy's events: two for each statement cost more than the deadline itself, which takes 1.5 us.
-    for name in ("do_execute", "do_executemany", "do_execute_no_params"):
-        setattr(engine.dialect, name, _statement_in_time(getattr(engine.dialect, name), limit))
-    # An engine's first connection is asked for its isolation level while all others wait.
-    for name in ("do_commit", "do_rollback", "get_isolation_level"):
-        setattr(engine.dialect, name, in_time(getattr(engine.dialect, name), limit))
+def start_deadline(context: Any, seconds: float) -> watchdog.Deadline:
+    """Hang up in that many seconds, unless the deadline is cancelled before.
 
+    Args:
+        context: SQLAlchemy's execution context; gets ``aragora_timed_out`` when it comes to that.
+        seconds: from now.
+    """
+    driver = driver_of(context.root_connection.connection.dbapi_connection)
 
-def _statement_in_time(execute: Callable[..., None], seconds: float) -> Callable[..., None]:
-    def timed(*arguments: Any) -> None:
-        context = arguments[-1]
-        driver = driver_of(context.root_connection.connection.dbapi_connection)
+    def hang_up() -> None:
+        context.aragora_timed_out = True
+        shut_down(driver)
 
-        def hang_up() -> None:
-            context.aragora_timed_out = True
-            shut_down(driver)
-
-        deadline = watchdog.watch(seconds, hang_up)
-        try:
-            execute(*arguments)
-        finally:
-            watchdog.cancel(deadline)
-
-    return timed
+    return watchdog.watch(seconds, hang_up)
 
 
 def in_time(call: Callable[[Any], Any], seconds: float) -> Callable[[Any], Any]:

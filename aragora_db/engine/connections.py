@@ -6,7 +6,6 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
-from contextvars import copy_context
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
@@ -100,6 +99,13 @@ class Connections:
             self._adopt(engine)
         notify_after_commits(engine, tell)
 
+    def tell_listeners(self, tables: frozenset[str], *, is_async: bool) -> None:
+        """Tell the listeners of a commit on an engine that is not one of these."""
+        if is_async:
+            self._tell_in_thread(tables)
+        else:
+            self._tell(tables)
+
     def _tell(self, tables: frozenset[str]) -> None:
         for listener in self._listeners:
             try:
@@ -110,19 +116,12 @@ class Connections:
     def _tell_in_thread(self, tables: frozenset[str]) -> None:
         """From inside SQLAlchemy's greenlet: other tasks of the event loop go on meanwhile."""
         if self._listeners:
-            import asyncio  # noqa: PLC0415 -- not needed by sync programs
+            from aragora_db.engine.loops import run_in_thread  # noqa: PLC0415 -- imports asyncio
 
-            from sqlalchemy.util import await_only  # noqa: PLC0415 -- as above
-
-            # Shielded, and no task: a cancelled caller stops waiting, but does not take it back from a busy executor.
-            context = copy_context()
-            told = asyncio.get_running_loop().run_in_executor(None, lambda: context.run(self._tell, tables))
-            await_only(asyncio.shield(told))
+            run_in_thread(lambda: self._tell(tables))
 
     def prepare(self) -> None:
         """What has to be there before the first connection."""
-        from aragora_db.search import index  # noqa: F401, PLC0415 -- listens to sessions; imports the models # pyright: ignore[reportUnusedImport]
-
         # A database in memory lives as long as a connection to it: hold one that no pool closes.
         with self._lock:
             if self.target.in_memory and self._anchor is None:
@@ -149,6 +148,6 @@ class Connections:
             await self._loops.dispose_current()
         self.close()
 
-    def forget_parent(self) -> None:
+    def reset_after_fork(self) -> None:
         """What a forked child does first: threads and event loops, and who held the lock, stayed behind."""
         self._lock, self._loops = threading.RLock(), None

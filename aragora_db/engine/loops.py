@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import Any
 from weakref import WeakSet
 
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.util import await_only
 
 from aragora_db.errors import UsageError
 
-__all__ = ["LoopEngines"]
+__all__ = ["LoopEngines", "run_in_thread"]
 
 
 class LoopEngines:
@@ -79,6 +81,14 @@ class LoopEngines:
             self._forgotten(engine)
             for connection in self._connections.pop(engine, ()):
                 _cut(connection)
+
+
+def run_in_thread(work: Callable[[], None]) -> None:
+    """Run a function in a thread from inside SQLAlchemy's greenlet; other tasks of the loop go on meanwhile."""
+    # Shielded, and no task: a cancelled caller stops waiting, but does not take it back from a busy executor.
+    context = copy_context()
+    done = asyncio.get_running_loop().run_in_executor(None, lambda: context.run(work))
+    await_only(asyncio.shield(done))
 
 
 def _cut(connection: Any) -> None:

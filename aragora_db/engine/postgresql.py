@@ -11,7 +11,6 @@ from sqlalchemy import Connection, Engine, event
 from aragora_db.config import Settings
 from aragora_db.engine import watchdog
 from aragora_db.engine.begin import send_begin
-from aragora_db.engine.client_timeouts import watch_statements
 from aragora_db.engine.credentials import Credentials
 from aragora_db.engine.liveness import ping_cheaply
 from aragora_db.engine.target import Target
@@ -113,15 +112,18 @@ def fixed_pool_arguments(_target: Target) -> frozenset[str]:
 
 
 def listen(engine: Engine, target: Target) -> None:
-    """Connect with the arguments above, begin transactions behind a pooler, and watch statements."""
+    """Connect with the arguments above, begin transactions behind a pooler, and ping."""
     _connect_with_arguments(engine, target)
     event.listen(engine, "connect", _refuse_other_encodings, insert=True)
     if target.through_transaction_pooler:
         _begin_with_settings(engine, target.settings)
+    ping_cheaply(engine, command_deadline(target))
+
+
+def command_deadline(target: Target) -> float:
+    """Return the seconds after which the client hangs up on a silent server; 0 means never."""
     limit = target.settings.command_timeout
-    ping_cheaply(engine, limit and limit + watchdog.GRACE)
-    if limit:
-        watch_statements(engine, limit)
+    return limit and limit + watchdog.GRACE
 
 
 def _connect_with_arguments(engine: Engine, target: Target) -> None:

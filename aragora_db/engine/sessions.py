@@ -1,4 +1,4 @@
-"""What our sessions refuse: a flush when they are read-only, a commit inside a unit of work."""
+"""The sessions that `Database` hands out, and what they refuse."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from sqlalchemy.orm import Session
 
 from aragora_db.errors import ReadOnlyViolation, UsageError
 
-__all__ = ["READ_ONLY_SESSION", "UnitOfWork"]
+__all__ = ["READ_ONLY_SESSION", "AragoraSession", "UnitOfWork"]
 
 # Key in `Session.info`.
 READ_ONLY_SESSION = "aragora_read_only"
 
 
-class UnitOfWork(Session):
+class AragoraSession(Session):
+    """A session on a `Database`. Events are listened to on this class: an application's own sessions stay untouched."""
+
+
+class UnitOfWork(AragoraSession):
     """The session of `Database.transact`: it commits once, at the end, and not on the way."""
 
     def commit(self) -> None:
@@ -25,7 +29,7 @@ class UnitOfWork(Session):
         )
 
 
-@event.listens_for(Session, "before_flush")
+@event.listens_for(AragoraSession, "before_flush")
 def _refuse_flush_of_read_only(session: Session, *_: Any) -> None:
     if not session.info.get(READ_ONLY_SESSION):
         return

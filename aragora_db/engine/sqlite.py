@@ -14,6 +14,7 @@ from aragora_db.errors import ConfigurationError
 
 __all__ = [
     "READ_ONLY",
+    "command_deadline",
     "engine_arguments",
     "fixed_pool_arguments",
     "listen",
@@ -119,6 +120,11 @@ def listen(engine: Engine, target: Target) -> None:
     event.listen(engine, "reset", _allow_writes)
     if target.settings.statement_timeout:
         _interrupt_slow_statements(engine, target.settings.statement_timeout)
+
+
+def command_deadline(_target: Target) -> float:
+    """Return 0: SQLite has no server that could be silent."""
+    return 0.0
 
 
 def _pragmas(target: Target) -> list[str]:

@@ -197,13 +197,13 @@ class Monitor:
         for each in self.replicas:
             each.connections.close()
 
-    def forget_parent(self) -> None:
+    def reset_after_fork(self) -> None:
         """Start afresh in a forked child, where neither the threads nor the holder of the lock exist."""
         self.changed, self._started = threading.Condition(), None
         for poller in self._all_pollers():
-            poller.forget_parent()
+            poller.reset_after_fork()
         for each in self.replicas:
-            each.connections.forget_parent()
+            each.connections.reset_after_fork()
 
     def _all_pollers(self) -> tuple[Poller, ...]:
         return (self._primary_poller, *self._pollers.values())

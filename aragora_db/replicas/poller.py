@@ -78,7 +78,7 @@ class Poller:
         if thread is not None and thread is not threading.current_thread():
             thread.join(_JOIN_SECONDS)
 
-    def forget_parent(self) -> None:
+    def reset_after_fork(self) -> None:
         """Drop the thread, which does not exist in a forked child."""
         self._thread = None
 

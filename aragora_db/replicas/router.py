@@ -76,7 +76,11 @@ class ReplicaRouter:
 
     def track_commits(self, engine: Engine) -> None:
         """Record each commit through this engine of the primary as the last write of its thread or task."""
-        note_commits(engine, lambda: self._own.set(CommittedWrite(time.monotonic())))
+        note_commits(engine, self.record_write)
+
+    def record_write(self) -> None:
+        """Record that this thread or task has committed a write just now."""
+        self._own.set(CommittedWrite(time.monotonic()))
 
     def require_current(self) -> None:
         """Require of every later read, in any thread, what the primary has now: its schema was checked or migrated."""
@@ -231,6 +235,6 @@ class ReplicaRouter:
             await replica.connections.aclose()
         await asyncio.to_thread(self._monitor.close)
 
-    def forget_parent(self) -> None:
+    def reset_after_fork(self) -> None:
         """Start afresh in a forked child."""
-        self._monitor.forget_parent()
+        self._monitor.reset_after_fork()

@@ -1,8 +1,8 @@
-r"""Rows that follow from other rows: the words that searches look for. Every ORM session keeps them in step.
+"""The words that searches look for: rows that follow from other rows, in the same transaction.
 
-After a flush that adds a memory, a debate, an insight or a consensus, or changes the text of one, its words are
-written in the same transaction. What ORM sessions do not see (bulk inserts, ``\copy``, SQL by hand) is found by
-`rebuild`.
+A flush that adds a memory, a debate, an insight or a consensus, or changes the text of one, writes its words, whichever
+session it happens in: mapper events of these four models attach to the session. Sessions that flush none of them are
+left alone. What no flush shows (bulk inserts, ``COPY``, SQL by hand) is found by `rebuild`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, object_session
 
+from aragora_db.engine.sessions import AragoraSession
 from aragora_db.models import (
     Base,
     Consensus,
@@ -29,7 +30,7 @@ from aragora_db.models import (
 from aragora_db.rules import consensus
 from aragora_db.rules.words import words
 
-__all__ = ["follow", "followers", "missing", "rebuild"]
+__all__ = ["follow", "followers", "listen", "missing", "rebuild"]
 
 _SLICE = 2_000  # rows of a rebuild in memory at once
 
@@ -140,8 +141,8 @@ def followers() -> dict[type[Base], sa.Table]:
     return {model: Base.metadata.tables[each.table.__tablename__] for model, each in _FOLLOWERS.items()}
 
 
-@event.listens_for(Session, "after_flush")
-def _after_flush(session: Session, _context: Any) -> None:
+@event.listens_for(AragoraSession, "after_flush")
+def _write_words(session: Session, _context: Any) -> None:
     for instances, new in ((session.new, True), (session.dirty, False)):
         written: dict[type[Base], dict[str, Sequence[Any]]] = {}
         for instance in instances:
@@ -157,3 +158,23 @@ def _after_flush(session: Session, _context: Any) -> None:
 def _is_changed(instance: Base, follower: _Follower) -> bool:
     attributes = sa.inspect(instance).attrs
     return any(attributes[source.key].history.has_changes() for source in follower.sources)
+
+
+def _attach(_mapper: Any, _connection: Any, instance: Base) -> None:
+    """Let the session that flushes an object write its words at the end of this flush, and of all later ones."""
+    session = object_session(instance)
+    if isinstance(session, AragoraSession) or session is None:
+        return
+    if not event.contains(session, "after_flush", _write_words):
+        event.listen(session, "after_flush", _write_words)
+
+
+def listen() -> None:
+    """Keep the words of the indexed models in step, whichever session flushes them; importing this module does it."""
+    for model in _FOLLOWERS:
+        if not event.contains(model, "after_insert", _attach):
+            event.listen(model, "after_insert", _attach)
+            event.listen(model, "after_update", _attach)
+
+
+listen()

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 
 from aragora_db.database import Database
 from aragora_db.engine import Target
-from aragora_db.engine.retry import ATTEMPTS, delay
+from aragora_db.engine.retry import ATTEMPTS, retry
 from aragora_db.errors import TransferError, UsageError
 from aragora_db.models import Base
 from aragora_db.transfer import archive, dry_run
@@ -179,15 +179,11 @@ def _in_transaction(lock: ImportLock, work: Callable[[Connection], T]) -> T:
 
 
 def _retry(lock: ImportLock, work: Callable[[], T]) -> T:
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            lock.ensure_held()
-            return work()
-        except RETRYABLE_ERRORS:
-            if attempt == ATTEMPTS:
-                raise
-        time.sleep(delay(attempt))
-    raise AssertionError("unreachable")
+    def once() -> T:
+        lock.ensure_held()
+        return work()
+
+    return retry(once, attempts=ATTEMPTS, errors=RETRYABLE_ERRORS)
 
 
 def _adopt_orphans(lock: ImportLock, report: ImportReport) -> None:
