@@ -129,7 +129,7 @@ def test_one_moment(importer, writing, monkeypatch, way):
             writer.wait_for(2)  # between any two tables it commits something
             original(*arguments)
 
-        monkeypatch.setattr(ledger, "record", record)
+        monkeypatch.setattr(import_ledger, "record", record)
         least = 0
         for _ in range(2):
             least = max(least, writer.batches)

@@ -9,7 +9,7 @@ import pytest
 
 from aragora_db.errors import DatabaseUnavailable
 from aragora_db.transfer import run, table_import
-from aragora_db.transfer.target import bulk_load, loaders, merge
+from aragora_db.transfer.target import bulk_load, import_ledger, loaders, merge
 
 COUNTS = {"elo_history": 500, "elo_matches": 200, "elo_match_participants": 400, "elo_head_to_head": 1}
 
@@ -58,9 +58,9 @@ MOMENTS = [
     (loaders._PostgreSQL, "load", 3, 3),  # in the middle of a COPY, beside another table
     (bulk_load, "copy_block", 1, 2),  # with the indexes taken away
     (merge, "write", 2, 2),
-    (ledger, "record", 4, 2),  # right before a commit
+    (import_ledger, "record", 4, 2),  # right before a commit
     (run, "reindex", 1, 1),  # between two tables: only the lock's
-    (ledger, "pay", 1, 2),  # at the very end
+    (import_ledger, "clear_pending_reindex", 1, 2),  # at the very end
 ]
 
 
@@ -115,7 +115,7 @@ def test_a_lost_lock_is_taken_again(importer, monkeypatch):
         with closing(psycopg.connect(importer.database.dsn.url(), autocommit=True)) as other:
             held.extend(other.execute(HELD).fetchone())
 
-    _before(monkeypatch, ledger, "record", 4, terminate)
+    _before(monkeypatch, import_ledger, "record", 4, terminate)
     _before(monkeypatch, run, "reindex", 1, look)
     assert importer().good
     assert held == [1]
@@ -140,7 +140,7 @@ def test_gone_for_good(importer, gone, monkeypatch):
     """It must end and say so, not hang until morning; what was done is done, and the next run brings the rest."""
     monkeypatch.setattr(run, "ATTEMPTS", 3)
     with monkeypatch.context() as patches:
-        _before(patches, ledger, "record", 4, lambda: gone(allowed=False))
+        _before(patches, import_ledger, "record", 4, lambda: gone(allowed=False))
         with pytest.raises(DatabaseUnavailable):
             importer()
     gone(allowed=True)
