@@ -17,10 +17,10 @@ from aragora_db.config import Settings
 from aragora_db.engine import READ_ONLY_OPTIONS, Target, create_engine
 from aragora_db.engine.retry import retry
 from aragora_db.errors import AragoraDBError, LockTimeout, MigrationError, MigrationLocked
-from aragora_db.migrations import impl, naming, render, scripts  # noqa: F401 -- impl registers itself with Alembic # pyright: ignore[reportUnusedImport]
+from aragora_db.migrations import impl, render, scripts  # noqa: F401 -- impl registers itself with Alembic # pyright: ignore[reportUnusedImport]
 from aragora_db.migrations.forward_only import only_forward
 from aragora_db.migrations.lock import advisory_lock
-from aragora_db.migrations.state import VERSION_TABLE, State, Verdict, read_state
+from aragora_db.migrations.state import VERSION_TABLE, SchemaState, Verdict, read_state
 from aragora_db.models import Base
 from aragora_db.types import ddl
 
@@ -62,7 +62,7 @@ def _options() -> dict[str, Any]:
         "target_metadata": Base.metadata,
         "version_table": VERSION_TABLE,
         "render_item": render.render_item,
-        "process_revision_directives": naming.name_by_date,
+        "process_revision_directives": scripts.name_by_date,
         "user_module_prefix": None,
         "include_name": _no_full_text,
         "include_object": context.config.attributes.get("include_object"),
@@ -115,7 +115,7 @@ def _online(target: Target) -> None:
         engine.dispose()
 
 
-def _read(engine: Engine) -> State:
+def _read(engine: Engine) -> SchemaState:
     with engine.execution_options(**READ_ONLY_OPTIONS).connect() as connection:
         return read_state(connection)
 

@@ -9,7 +9,7 @@ from sqlalchemy.pool import NullPool
 from aragora_db.engine import READ_ONLY_OPTIONS, create_engine
 from aragora_db.errors import LockTimeout, MigrationLocked
 from aragora_db.migrations.lock import advisory_lock
-from aragora_db.migrations.state import State, Verdict, read_state
+from aragora_db.migrations.state import SchemaState, Verdict, read_state
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -38,12 +38,12 @@ def prepare(engine: Engine, target: Target) -> None:
     state.raise_unless_at_head()
 
 
-def _look(engine: Engine) -> State:
+def _look(engine: Engine) -> SchemaState:
     with engine.execution_options(**READ_ONLY_OPTIONS).connect() as connection:
         return read_state(connection)
 
 
-def _look_under_the_lock(target: Target) -> State:
+def _look_under_the_lock(target: Target) -> SchemaState:
     """Wait until nobody migrates, then look again.
 
     What looks behind may be another process's first use or deployment: PostgreSQL shows each revision as soon as it

@@ -16,7 +16,7 @@ from aragora_db.models import Base, SchemaHistory
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-__all__ = ["VERSION_TABLE", "Applied", "State", "Verdict", "read_state"]
+__all__ = ["VERSION_TABLE", "Applied", "SchemaState", "Verdict", "read_state"]
 
 VERSION_TABLE = "aragora_schema_version"
 
@@ -52,7 +52,7 @@ class Applied:
 
 
 @dataclass(frozen=True)
-class State:
+class SchemaState:
     """The version row, the history, and which of our tables exist."""
 
     current: str | None
@@ -144,7 +144,7 @@ class State:
             )
 
 
-def read_state(connection: Connection) -> State:
+def read_state(connection: Connection) -> SchemaState:
     """Read the version row, the history and the names of our tables."""
     existing = frozenset(sa.inspect(connection).get_table_names())
     current = connection.scalar(sa.select(_version.c.version_num)) if VERSION_TABLE in existing else None
@@ -152,4 +152,4 @@ def read_state(connection: Connection) -> State:
     if SchemaHistory.__tablename__ in existing:
         columns = [SchemaHistory.__table__.c[name] for name in Applied.__dataclass_fields__]
         history = tuple(Applied(*row) for row in connection.execute(sa.select(*columns).order_by(SchemaHistory.id)))
-    return State(current, history, existing & frozenset(Base.metadata.tables))
+    return SchemaState(current, history, existing & frozenset(Base.metadata.tables))

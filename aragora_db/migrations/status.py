@@ -11,7 +11,7 @@ from aragora_db.engine import create_engine
 from aragora_db.engine.sqlite import READ_ONLY
 from aragora_db.migrations import scripts
 from aragora_db.migrations.catalogue import Difference, compare
-from aragora_db.migrations.state import State, Verdict, read_state
+from aragora_db.migrations.state import SchemaState, Verdict, read_state
 from aragora_db.migrations.triggers import trigger_differences
 from aragora_db.models import Base
 
@@ -29,7 +29,7 @@ class Status:
 
     backend: str
     database: str
-    state: State
+    state: SchemaState
     drift: tuple[Difference, ...]
 
     @property
@@ -64,7 +64,7 @@ def status(target: Target) -> Status:
     A SQLite file that does not exist is reported as empty, and not made.
     """
     if target.missing_file:
-        return Status(target.dsn.backend, target.dsn.masked, State(None), ())
+        return Status(target.dsn.backend, target.dsn.masked, SchemaState(None), ())
     engine = create_engine(target, poolclass=NullPool)
     try:
         # Read-only on SQLite, where a look must not wait for a writer; on PostgreSQL the comparison builds temporary

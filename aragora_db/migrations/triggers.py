@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from aragora_db.migrations import scripts
 from aragora_db.migrations.catalogue import Difference
-from aragora_db.migrations.catalogue.difference import Change
+from aragora_db.migrations.catalogue.compare import Change
 from aragora_db.models import Base
 from aragora_db.types import ddl
 

@@ -13,7 +13,7 @@ from aragora_db.at_fork import call_in_children
 from aragora_db.engine import READ_ONLY_OPTIONS, Target, create_engine
 from aragora_db.errors import AragoraDBError, UsageError
 from aragora_db.migrations import scripts
-from aragora_db.migrations.state import State, Verdict, read_state
+from aragora_db.migrations.state import SchemaState, Verdict, read_state
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -45,10 +45,10 @@ def migrate(target: Target, version: str = "head", reader: Engine | None = None)
     return [row.revision for row in inspect_state(target).history if row.revision not in known]
 
 
-def inspect_state(target: Target, reader: Engine | None = None) -> State:
+def inspect_state(target: Target, reader: Engine | None = None) -> SchemaState:
     """Read the state, by default on a connection of its own. A missing SQLite file is empty, and is not made."""
     if target.missing_file:
-        return State(None)
+        return SchemaState(None)
     engine = reader or create_engine(target, poolclass=NullPool).execution_options(**READ_ONLY_OPTIONS)
     try:
         with engine.connect() as connection:

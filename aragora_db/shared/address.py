@@ -12,7 +12,7 @@ from aragora_db.config import Settings
 from aragora_db.config.masking import scheme_only
 from aragora_db.errors import ConfigurationError
 
-__all__ = ["Mode", "Node", "RedisAddress", "is_configured", "mode_of", "nodes_of", "parse_url"]
+__all__ = ["Mode", "Node", "RedisUrl", "is_configured", "mode_of", "nodes_of", "parse_url"]
 
 Mode = Literal["standalone", "sentinel", "cluster"]
 Node = tuple[str, int]
@@ -23,7 +23,7 @@ _ACCEPTED = "redis://host:6379, rediss://:password@host:6379, rediss://user:pass
 
 
 @dataclass(frozen=True)
-class RedisAddress:
+class RedisUrl:
     """The parts of a Redis URL.
 
     Attributes:
@@ -53,7 +53,7 @@ class RedisAddress:
     keyfile: str | None = None
 
 
-def parse_url(text: str) -> RedisAddress:
+def parse_url(text: str) -> RedisUrl:
     """Read a Redis URL.
 
     redis-py's own parser takes ``redis://:pass#word@host`` for localhost without a password, and a database that is no
@@ -76,7 +76,7 @@ class _Wrong(ValueError):
     """A reason that shows nothing of the URL."""
 
 
-def _parse(url: SplitResult) -> RedisAddress:
+def _parse(url: SplitResult) -> RedisUrl:
     parameters = parse_qsl(url.query, keep_blank_values=True, strict_parsing=bool(url.query))
     given = dict(parameters)
     if url.fragment or len(given) != len(parameters) or not given.keys() <= set(_PARAMETERS):
@@ -95,7 +95,7 @@ def _parse(url: SplitResult) -> RedisAddress:
     path_db = "" if unix else url.path.strip("/")
     if path_db and "db" in given:
         raise _Wrong("it names two databases")
-    return RedisAddress(
+    return RedisUrl(
         host=None if unix else unquote(url.hostname or ""),
         port=_PORT if unix else url.port or _PORT,
         path=unquote(url.path) if unix else None,

@@ -31,7 +31,7 @@ from redis.sentinel import MasterNotFoundError, Sentinel
 
 from aragora_db.config import Settings
 from aragora_db.errors import AragoraDBError, ConfigurationError
-from aragora_db.shared.address import RedisAddress, mode_of, nodes_of, parse_url
+from aragora_db.shared.address import RedisUrl, mode_of, nodes_of, parse_url
 
 __all__ = ["REDIS_ERRORS", "Connector", "is_away"]
 
@@ -60,7 +60,7 @@ class RedisCredentials(CredentialProvider):
         first: the URL at startup; it stays in use while ``redis_url`` fails.
     """
 
-    def __init__(self, redis_url: Callable[[], str | None], first: RedisAddress) -> None:
+    def __init__(self, redis_url: Callable[[], str | None], first: RedisUrl) -> None:
         self._redis_url = redis_url
         self._last = first
 
@@ -96,7 +96,7 @@ class Connector:
     ) -> None:
         self._settings = settings
         url = redis_url()
-        self._address = RedisAddress() if url is None else parse_url(url)
+        self._address = RedisUrl() if url is None else parse_url(url)
         self._credentials = RedisCredentials(redis_url, self._address)
         self._refresh = refresh
         self._retry = Retry(ExponentialWithJitterBackoff(cap=0.1, base=0.01), 1, (ConnectionError,))

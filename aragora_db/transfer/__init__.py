@@ -1,4 +1,4 @@
-"""Moving Aragora's SQLite files into one database, and a database back into a file; nothing is lost on the way."""
+"""Import Aragora's SQLite files into one database, and export a database into one file, with proof."""
 
 from aragora_db.transfer.csv_sql import csv_script
 from aragora_db.transfer.export import Export, export_file

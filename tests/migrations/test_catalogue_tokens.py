@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from aragora_db.errors import MigrationError
-from aragora_db.migrations.catalogue.sqlite_table import table_entries
+from aragora_db.migrations.catalogue.sqlite import table_entries
 from aragora_db.migrations.catalogue.tokens import join, tokenize
 
 NAMES = st.from_regex(r"[a-z_][a-z0-9_$]{0,5}", fullmatch=True).filter(lambda name: name not in VALUES)

@@ -13,7 +13,7 @@ from aragora_db import Database, Settings, __version__
 from aragora_db.cli import main
 from aragora_db.errors import MigrationError, RevisionEdited, SchemaAhead, SchemaBehind, SchemaDiverged
 from aragora_db.migrations import scripts
-from aragora_db.migrations.state import Applied, State, Verdict
+from aragora_db.migrations.state import Applied, SchemaState, Verdict
 from aragora_db.migrations.upgrade import inspect_state
 from aragora_db.models import SchemaHistory
 
@@ -191,18 +191,18 @@ CHAIN = scripts.chain()
 @pytest.mark.parametrize(
     ("state", "verdict", "last_common", "pending"),
     [
-        (State(None), Verdict.EMPTY, None, len(CHAIN)),
-        (State(None, (), frozenset({"schema_history"})), Verdict.UNVERSIONED, None, len(CHAIN)),
-        (State(None, (), frozenset({"debates"})), Verdict.UNVERSIONED, None, len(CHAIN)),
-        (State(HEAD, applied(*CHAIN)), Verdict.AT_HEAD, HEAD, 0),
-        (State(CHAIN[3], applied(*CHAIN[:4])), Verdict.BEHIND, CHAIN[3], len(CHAIN) - 4),
-        (State("9", applied(*CHAIN, "9")), Verdict.AHEAD, HEAD, 0),
-        (State("9", applied(*CHAIN, "8", "9")), Verdict.AHEAD, HEAD, 0),
-        (State("9", applied(*CHAIN[:4], "9")), Verdict.DIVERGED, CHAIN[3], len(CHAIN) - 4),
-        (State(HEAD, applied(*CHAIN[:4], "unknown", *CHAIN[4:])), Verdict.AHEAD, HEAD, 0),
-        (State("9", applied("8", "9")), Verdict.DIVERGED, None, len(CHAIN)),
+        (SchemaState(None), Verdict.EMPTY, None, len(CHAIN)),
+        (SchemaState(None, (), frozenset({"schema_history"})), Verdict.UNVERSIONED, None, len(CHAIN)),
+        (SchemaState(None, (), frozenset({"debates"})), Verdict.UNVERSIONED, None, len(CHAIN)),
+        (SchemaState(HEAD, applied(*CHAIN)), Verdict.AT_HEAD, HEAD, 0),
+        (SchemaState(CHAIN[3], applied(*CHAIN[:4])), Verdict.BEHIND, CHAIN[3], len(CHAIN) - 4),
+        (SchemaState("9", applied(*CHAIN, "9")), Verdict.AHEAD, HEAD, 0),
+        (SchemaState("9", applied(*CHAIN, "8", "9")), Verdict.AHEAD, HEAD, 0),
+        (SchemaState("9", applied(*CHAIN[:4], "9")), Verdict.DIVERGED, CHAIN[3], len(CHAIN) - 4),
+        (SchemaState(HEAD, applied(*CHAIN[:4], "unknown", *CHAIN[4:])), Verdict.AHEAD, HEAD, 0),
+        (SchemaState("9", applied("8", "9")), Verdict.DIVERGED, None, len(CHAIN)),
         # Between reading the version and reading the history, another process may have moved on.
-        (State(CHAIN[3], applied(*CHAIN[:5])), Verdict.BEHIND, CHAIN[3], len(CHAIN) - 4),
+        (SchemaState(CHAIN[3], applied(*CHAIN[:5])), Verdict.BEHIND, CHAIN[3], len(CHAIN) - 4),
     ],
 )
 def test_verdicts(state, verdict, last_common, pending):

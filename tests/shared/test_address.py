@@ -6,24 +6,24 @@ import pytest
 
 from aragora_db import Settings
 from aragora_db.errors import ConfigurationError
-from aragora_db.shared.address import RedisAddress, is_configured, mode_of, nodes_of, parse_url
+from aragora_db.shared.address import RedisUrl, is_configured, mode_of, nodes_of, parse_url
 
 ACCEPTED = {
-    "redis://cache.example": RedisAddress(host="cache.example"),
-    "redis://cache.example:7000/3": RedisAddress(host="cache.example", port=7000, db=3),
-    "redis://cache.example?db=3": RedisAddress(host="cache.example", db=3),
-    "redis://[::1]:7000": RedisAddress(host="::1", port=7000),
-    "rediss://:pa%23ss%2Fword@cache.example:6379": RedisAddress(host="cache.example", tls=True, password="pa#ss/word"),  # noqa: S106
-    "rediss://app:secret@cache.example/0": RedisAddress(
+    "redis://cache.example": RedisUrl(host="cache.example"),
+    "redis://cache.example:7000/3": RedisUrl(host="cache.example", port=7000, db=3),
+    "redis://cache.example?db=3": RedisUrl(host="cache.example", db=3),
+    "redis://[::1]:7000": RedisUrl(host="::1", port=7000),
+    "rediss://:pa%23ss%2Fword@cache.example:6379": RedisUrl(host="cache.example", tls=True, password="pa#ss/word"),  # noqa: S106
+    "rediss://app:secret@cache.example/0": RedisUrl(
         host="cache.example",
         tls=True,
         username="app",
         password="secret",  # noqa: S106
     ),
-    "rediss://cache.example?ssl_ca_certs=%2Fca.pem": RedisAddress(host="cache.example", tls=True, ca_certs="/ca.pem"),
-    "rediss://cache.example?ssl_cert_reqs=none": RedisAddress(host="cache.example", tls=True, verify=False),
-    "unix:///run/redis.sock": RedisAddress(path="/run/redis.sock"),
-    "unix://app:secret@/run/redis.sock?db=2": RedisAddress(
+    "rediss://cache.example?ssl_ca_certs=%2Fca.pem": RedisUrl(host="cache.example", tls=True, ca_certs="/ca.pem"),
+    "rediss://cache.example?ssl_cert_reqs=none": RedisUrl(host="cache.example", tls=True, verify=False),
+    "unix:///run/redis.sock": RedisUrl(path="/run/redis.sock"),
+    "unix://app:secret@/run/redis.sock?db=2": RedisUrl(
         path="/run/redis.sock",
         db=2,
         username="app",

@@ -60,7 +60,7 @@ MOMENTS = [
     (merge, "write", 2, 2),
     (import_ledger, "record", 4, 2),  # right before a commit
     (run, "reindex", 1, 1),  # between two tables: only the lock's
-    (import_ledger, "pay", 1, 2),  # at the very end
+    (import_ledger, "clear_pending_reindex", 1, 2),  # at the very end
 ]
 
 

@@ -1,6 +1,5 @@
-"""What a database's catalogue holds, compared with what the models would build there."""
+"""Compare a database's catalogue with what the models would build there."""
 
-from aragora_db.migrations.catalogue.compare import compare
-from aragora_db.migrations.catalogue.difference import Difference
+from aragora_db.migrations.catalogue.compare import Difference, compare
 
 __all__ = ["Difference", "compare"]

@@ -1,4 +1,4 @@
-"""The models against a live database: no false alarm and no miss.
+"""Compare the models with a live database: no false alarm and no miss.
 
 Alembic compares what it reflects, and so does not see CHECKs, the predicate of a partial index, a lost STRICT,
 AUTOINCREMENT or identity, nor ASC for DESC. Here the models are built in a scratch place of the same database system,
@@ -8,23 +8,61 @@ and both catalogues are read as text.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from types import MappingProxyType
+from typing import Any, Literal, TypeAlias
 
 import sqlalchemy as sa
 
 from aragora_db.errors import UsageError
 from aragora_db.migrations.catalogue import postgresql, sqlite
-from aragora_db.migrations.catalogue.difference import Change, Difference
-from aragora_db.migrations.catalogue.snapshot import KINDS, Entry, Reader, Snapshot
+from aragora_db.migrations.catalogue.entries import KINDS, Entries, Entry, Kind, Reader
 
-__all__ = ["READERS", "compare"]
+__all__ = ["READERS", "Change", "Difference", "compare"]
 
-READERS: Mapping[str, Reader] = MappingProxyType({"postgresql": postgresql.snapshots, "sqlite": sqlite.snapshots})
+Change: TypeAlias = Literal["missing", "unexpected", "changed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One object that is missing, that should not be there, or that is not as the models have it.
+
+    Attributes:
+        kind: table, column, identity, constraint or index.
+        table: the table it belongs to.
+        name: its name; of an identity its column's, of an unnamed constraint its definition.
+        change: seen from the database.
+        expected: the definition that the models build, normalised; None when they have no such object.
+        found: the definition in the database, normalised; None when it has no such object.
+    """
+
+    kind: Kind
+    table: str
+    name: str
+    change: Change
+    expected: str | None
+    found: str | None
+
+    def __str__(self) -> str:
+        """One line; for a changed object both definitions below it."""
+        subject = f"table {self.table}" if self.kind == "table" else f"{self.kind} {self.name} of table {self.table}"
+        if self.change == "changed":
+            return f"{subject} is not as the models have it\n  expected: {self.expected}\n  found:    {self.found}"
+        if self.change == "missing":
+            return f"{subject} is missing: {self.expected}"
+        return f"{subject} is not in the models: {self.found}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same for JSON."""
+        return asdict(self)
+
+
+READERS: Mapping[str, Reader] = MappingProxyType({"postgresql": postgresql.read_entries, "sqlite": sqlite.read_entries})
 """The reader of each dialect, by SQLAlchemy's name for it."""
 
 
 def compare(connection: sa.Connection, metadata: sa.MetaData, ignore_tables: Collection[str] = ()) -> list[Difference]:
-    """What the database has otherwise than the models say, by table; empty when they agree.
+    """Return the differences between a database and the models, by table.
 
     Leaves nothing in the database, and the connection's transaction as it was. Tables that the models do not know are
     passed over; anything more than the models say on one that they know is ``unexpected``. The order of columns,
@@ -48,7 +86,7 @@ def compare(connection: sa.Connection, metadata: sa.MetaData, ignore_tables: Col
     return sorted(_differences(expected, found), key=_report_order)
 
 
-def _differences(expected: Snapshot, found: Snapshot) -> Iterator[Difference]:
+def _differences(expected: Entries, found: Entries) -> Iterator[Difference]:
     there = {entry.table for entry in found if entry.kind == "table"}
     for entry in expected.keys() | found.keys():
         wanted, seen = expected.get(entry), found.get(entry)

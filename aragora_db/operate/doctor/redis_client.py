@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from aragora_db.config import SecretSource, Settings
 from aragora_db.config.resolve import redis_url
 from aragora_db.operate.doctor.address import Address
-from aragora_db.shared.address import RedisAddress as Url
-from aragora_db.shared.address import is_configured, mode_of, nodes_of, parse_url
+from aragora_db.shared.address import RedisUrl, is_configured, mode_of, nodes_of, parse_url
 
 if TYPE_CHECKING:
     from aragora_db.shared.client import Connector
@@ -50,9 +49,9 @@ class RedisAccess:
         return mode_of(self._settings)
 
     @cached_property
-    def url(self) -> Url:
+    def url(self) -> RedisUrl:
         """What the URL says; its defaults where Sentinel or Cluster need none."""
-        return Url() if self._url is None else parse_url(self._url)
+        return RedisUrl() if self._url is None else parse_url(self._url)
 
     @cached_property
     def addresses(self) -> tuple[Address, ...]:

@@ -1,4 +1,4 @@
-"""What a catalogue holds, in a form that two databases can be compared by."""
+"""The entries of a catalogue, in a form in which two databases can be compared."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias, get_args
 
 import sqlalchemy as sa
 
-__all__ = ["KINDS", "Entry", "Kind", "Reader", "Snapshot", "snapshot"]
+__all__ = ["KINDS", "Entries", "Entry", "Kind", "Reader", "gather"]
 
 Kind: TypeAlias = Literal["table", "column", "identity", "constraint", "index", "trigger"]
 
@@ -33,14 +33,14 @@ class Entry:
     name: str
 
 
-Snapshot: TypeAlias = dict[Entry, str]
+Entries: TypeAlias = dict[Entry, str]
 """The normalised definition of every object. The order of columns is not part of it."""
 
-Reader: TypeAlias = Callable[[sa.Connection, sa.MetaData, Collection[str]], tuple[Snapshot, Snapshot]]
-"""Takes a connection, the models and the names of the tables; returns what the models build and what is there."""
+Reader: TypeAlias = Callable[[sa.Connection, sa.MetaData, Collection[str]], tuple[Entries, Entries]]
+"""Takes a connection, the models and table names; returns the entries that the models build and those that exist."""
 
 
-def snapshot(found: Iterable[tuple[Entry, str]]) -> Snapshot:
+def gather(found: Iterable[tuple[Entry, str]]) -> Entries:
     """Gather definitions by entry; all are kept where names repeat, as SQLite allows for constraints."""
     definitions: defaultdict[Entry, list[str]] = defaultdict(list)
     for entry, definition in found:
