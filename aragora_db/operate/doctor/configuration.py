@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from importlib.util import find_spec
 
-from aragora_db.config.resolve import names_a_database
+from aragora_db.config.guard import distributed_required
+from aragora_db.config.named_dsn import names_a_database
 from aragora_db.config.secrets.source import RotatingSource
 from aragora_db.errors import ConfigurationError, DistributedStateError
 from aragora_db.operate.doctor.check import Check
@@ -114,7 +115,7 @@ def _needs_secret(examination: Examination) -> tuple[str, ...]:
     """The secret, when the environment names no database, or no Redis where one is required."""
     settings = examination.settings
     redis = settings.redis_url or settings.redis_sentinel_hosts or settings.redis_cluster_nodes
-    enough = names_a_database(settings) and (redis or not settings.distributed_required)
+    enough = names_a_database(settings) and (redis or not distributed_required(settings))
     return ("secrets",) if settings.use_secrets_manager and not enough else ()
 
 

@@ -9,6 +9,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 from aragora_db.config import Dsn, SecretSource, Settings
+from aragora_db.config.resolve import resolve
+from aragora_db.config.secrets.aws import secret_source
 from aragora_db.engine import Target
 from aragora_db.engine.postgresql import connect_arguments, libpq_parameters
 from aragora_db.errors import UsageError
@@ -67,11 +69,7 @@ class Examination:
         Raises:
             ConfigurationError: the extra is missing, or the secret cannot be read.
         """
-        if not self.settings.use_secrets_manager:
-            return None
-        from aragora_db.config.secrets.aws import secrets_manager  # noqa: PLC0415 -- imports boto3
-
-        return secrets_manager(self.settings)
+        return secret_source(self.settings)
 
     @cached_property
     def dsn(self) -> Dsn:
@@ -80,7 +78,7 @@ class Examination:
         Raises:
             ConfigurationError: the settings lead to none.
         """
-        return self.settings.resolve(self.secrets)
+        return resolve(self.settings, self.secrets)
 
     @cached_property
     def target(self) -> Target:

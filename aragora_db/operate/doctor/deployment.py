@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 
 from aragora_db.config import Backend, Dsn
+from aragora_db.config.guard import distributed_required
 from aragora_db.operate.doctor.check import Check, for_redis, for_server
 from aragora_db.operate.doctor.context import Examination
 from aragora_db.operate.doctor.finding import Fault, Finding, ok, skipped
@@ -78,7 +79,7 @@ def _redis_url(examination: Examination) -> Iterator[Finding]:
 
 def _backend(examination: Examination) -> Iterator[Finding]:
     settings = examination.settings
-    if settings.backend is Backend.AUTO and settings.distributed_required:
+    if settings.backend is Backend.AUTO and distributed_required(settings):
         yield BACKEND_NOT_SAID.found("ARAGORA_DB_BACKEND is not set, and shared state is required")
     else:
         yield ok(f"ARAGORA_DB_BACKEND is {settings.backend}")
@@ -88,7 +89,7 @@ def _distributed(examination: Examination) -> Iterator[Finding]:
     settings = examination.settings
     if settings.require_distributed:
         yield ok("ARAGORA_REQUIRE_DISTRIBUTED is true")
-    elif settings.distributed_required or examination.instances > 1:
+    elif distributed_required(settings) or examination.instances > 1:
         yield NOT_REQUIRED.found("ARAGORA_REQUIRE_DISTRIBUTED is not true, and several instances may run")
     else:
         yield skipped(f"this is one instance (ARAGORA_ENV is {settings.env}, ARAGORA_MULTI_INSTANCE is not true)")
@@ -146,7 +147,7 @@ def _load_balancer(_examination: Examination) -> Iterator[Finding]:
 
 def _for_several(examination: Examination) -> str:
     settings = examination.settings
-    several = examination.is_server and (settings.distributed_required or examination.instances > 1)
+    several = examination.is_server and (distributed_required(settings) or examination.instances > 1)
     return "" if several else "one instance stands alone here"
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aragora_db.config import SecretSource, Settings
-from aragora_db.config.resolve import redis_url
+from aragora_db.config.resolve import resolve_redis
 from aragora_db.operate.doctor.address import Address
 from aragora_db.shared.address import Address as Url
 from aragora_db.shared.address import is_configured, mode_of, nodes_of, parse_url
@@ -28,7 +28,7 @@ class RedisAccess:
 
     def __init__(self, settings: Settings, secrets: SecretSource | None) -> None:
         self._settings, self._secrets = settings, secrets
-        self._url = redis_url(settings, secrets)
+        self._url = resolve_redis(settings, secrets)
 
     @property
     def named(self) -> bool:

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from aragora_db import __version__
+from aragora_db.config.guard import distributed_required
 from aragora_db.operate.health.context import Context
 from aragora_db.operate.health.result import Report, State
 
@@ -68,7 +69,7 @@ class Probes:
                 "redis": {
                     "configured": redis.state is not State.NOT_CONFIGURED,
                     "connected": redis.state is State.OK,
-                    "required": self._context.db.settings.distributed_required,
+                    "required": distributed_required(self._context.db.settings),
                 },
                 "postgresql": absent,
                 self._context.db.dsn.backend: database,
