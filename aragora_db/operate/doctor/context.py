@@ -14,19 +14,19 @@ from aragora_db.config.secrets.aws import secret_source
 from aragora_db.engine import Target
 from aragora_db.engine.postgresql import connect_arguments, libpq_parameters
 from aragora_db.errors import UsageError
-from aragora_db.operate.doctor.address import Address, postgresql_addresses
+from aragora_db.operate.doctor.address import ServerAddress, postgresql_addresses
 from aragora_db.operate.doctor.redis_client import RedisAccess
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
-__all__ = ["Examination"]
+__all__ = ["DoctorContext"]
 
 _STATEMENT_SECONDS = 10
 _CONNECT_SECONDS = 5
 
 
-class Examination:
+class DoctorContext:
     """One run of doctor. Nothing is opened before a check asks for it; every transaction is read-only.
 
     Args:
@@ -116,7 +116,7 @@ class Examination:
         return defaults | libpq_parameters(self.target)
 
     @cached_property
-    def addresses(self) -> tuple[Address, ...]:
+    def addresses(self) -> tuple[ServerAddress, ...]:
         """Where the server is said to be."""
         return postgresql_addresses(self.parameters)
 

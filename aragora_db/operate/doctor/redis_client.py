@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from aragora_db.config import SecretSource, Settings
 from aragora_db.config.resolve import resolve_redis
-from aragora_db.operate.doctor.address import Address
+from aragora_db.operate.doctor.address import ServerAddress
 from aragora_db.shared.address import Address as Url
 from aragora_db.shared.address import is_configured, mode_of, nodes_of, parse_url
 
@@ -55,14 +55,14 @@ class RedisAccess:
         return Url() if self._url is None else parse_url(self._url)
 
     @cached_property
-    def addresses(self) -> tuple[Address, ...]:
+    def addresses(self) -> tuple[ServerAddress, ...]:
         """Redis itself, its Sentinels, or the nodes that the cluster is found by."""
         mode = mode_of(self._settings)
         if mode != "standalone":
-            return tuple(Address(host, port) for host, port in nodes_of(self._settings, mode))
+            return tuple(ServerAddress(host, port) for host, port in nodes_of(self._settings, mode))
         if self.url.path is not None:
-            return (Address("", self.url.port, path=self.url.path),)
-        return (Address(self.url.host or "", self.url.port),)
+            return (ServerAddress("", self.url.port, path=self.url.path),)
+        return (ServerAddress(self.url.host or "", self.url.port),)
 
     @property
     def tls(self) -> bool:

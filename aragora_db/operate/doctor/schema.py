@@ -9,9 +9,8 @@ from sqlalchemy.pool import NullPool
 
 from aragora_db.engine import Target, create_engine
 from aragora_db.errors import MigrationError
-from aragora_db.operate.doctor.check import Check
-from aragora_db.operate.doctor.context import Examination
-from aragora_db.operate.doctor.finding import Fault, Finding, ok, skipped
+from aragora_db.operate.doctor.check import DoctorCheck, Fault, Finding, ok, skipped
+from aragora_db.operate.doctor.context import DoctorContext
 
 if TYPE_CHECKING:
     from aragora_db.migrations.status import Status
@@ -64,11 +63,11 @@ DRIFT = Fault(
 )
 
 
-def _schema(examination: Examination) -> Iterator[Finding]:
+def _schema(context: DoctorContext) -> Iterator[Finding]:
     from aragora_db.migrations.status import status  # noqa: PLC0415 -- loads every table
 
-    target = examination.target
-    if examination.facts.get("journal", "wal") != "wal":
+    target = context.target
+    if context.facts.get("journal", "wal") != "wal":
         yield skipped("a look with the package's own engine would switch the file to WAL", "aragora-db status")
     else:
         try:
@@ -120,12 +119,12 @@ def _judge(found: Status) -> Iterator[Finding]:
         yield DRIFT.found(f"{len(found.drift)} differences: {some}{'; ...' if len(found.drift) > _FEW else ''}")
 
 
-def _applies(examination: Examination) -> str:
-    return "a database in memory is made anew each time" if examination.target.in_memory else ""
+def _applies(context: DoctorContext) -> str:
+    return "a database in memory is made anew each time" if context.target.in_memory else ""
 
 
 CHECKS = (
-    Check(
+    DoctorCheck(
         "schema",
         "Is the schema this version's?",
         _schema,
