@@ -14,6 +14,7 @@ from pathlib import Path
 
 from aragora_db.config import Dsn, PoolerMode, detect_pooler
 from aragora_db.config.resolve import resolve
+from aragora_db.config.secrets.rds_iam import iam_tokens
 from aragora_db.database import Database
 from aragora_db.errors import ConfigurationError, TransferError, UsageError
 
@@ -170,8 +171,6 @@ def _login(database: Database) -> Dsn:
             "command"
         )
     if settings.pg_iam_auth:
-        from aragora_db.config.secrets.rds_iam import iam_tokens  # noqa: PLC0415 -- for those who use it
-
         return iam_tokens(settings.aws_region).sign(dsn)
     return dsn
 

@@ -6,19 +6,21 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
+
+import psycopg
+from psycopg import Connection
+from psycopg.pq import Conninfo
 
 from aragora_db.config import Dsn, SecretSource, Settings
 from aragora_db.config.resolve import resolve
 from aragora_db.config.secrets.aws import secret_source
+from aragora_db.config.secrets.rds_iam import iam_tokens
 from aragora_db.engine import Target
 from aragora_db.engine.postgresql import connect_arguments, libpq_parameters
 from aragora_db.errors import UsageError
 from aragora_db.operate.doctor.address import ServerAddress, postgresql_addresses
 from aragora_db.operate.doctor.redis_client import RedisAccess
-
-if TYPE_CHECKING:
-    from psycopg import Connection
 
 __all__ = ["DoctorContext"]
 
@@ -110,8 +112,6 @@ class DoctorContext:
     @cached_property
     def parameters(self) -> dict[str, str]:
         """What libpq will go by: the connection string, ours, the ``PG*`` variables and its defaults."""
-        from psycopg.pq import Conninfo  # noqa: PLC0415 -- SQLite needs no libpq
-
         defaults = {each.keyword.decode(): each.val.decode() for each in Conninfo.get_defaults() if each.val}
         return defaults | libpq_parameters(self.target)
 
@@ -135,12 +135,8 @@ class DoctorContext:
             psycopg.OperationalError: the server did not let us in.
             ConfigurationError: no IAM token could be made.
         """
-        import psycopg  # noqa: PLC0415 -- SQLite needs no libpq
-
         target = target or self.target
         if self.settings.pg_iam_auth:
-            from aragora_db.config.secrets.rds_iam import iam_tokens  # noqa: PLC0415 -- for those who use it
-
             target = replace(target, dsn=iam_tokens(self.settings.aws_region).sign(target.dsn))
         arguments: dict[str, Any] = connect_arguments(target) | {"autocommit": False, "prepare_threshold": None}
         connection = psycopg.connect(**arguments)

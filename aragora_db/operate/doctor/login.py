@@ -5,16 +5,15 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from psycopg import Error
 
 from aragora_db.errors import AragoraDBError
 from aragora_db.operate.doctor import tls, wire
 from aragora_db.operate.doctor.address import ServerAddress, connect
 from aragora_db.operate.doctor.check import DoctorCheck, Fault, Finding, for_server, ok, quoted
 from aragora_db.operate.doctor.context import DoctorContext
-
-if TYPE_CHECKING:
-    from psycopg import Error
 
 __all__ = ["CHECKS", "POOLER_NOT_RECOGNISED"]
 
@@ -98,8 +97,6 @@ _BY_SQLSTATE = {
 
 
 def _login(context: DoctorContext) -> Iterator[Finding]:
-    from psycopg import Error  # noqa: PLC0415 -- SQLite needs no libpq
-
     try:
         connection = context.connection
     except AragoraDBError as error:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from psycopg import errors, sql
+
 from aragora_db.operate.doctor.check import DoctorCheck, Fault, Finding, for_server, ok, skipped
 from aragora_db.operate.doctor.context import DoctorContext
 
@@ -81,8 +83,6 @@ def without_literals(statement: str) -> str:
 
 
 def _statements(context: DoctorContext) -> Iterator[Finding]:
-    from psycopg import errors, sql  # noqa: PLC0415 -- SQLite needs no libpq
-
     schema = context.rows(
         "SELECT nspname FROM pg_catalog.pg_extension JOIN pg_catalog.pg_namespace n ON n.oid = extnamespace "
         "WHERE extname = 'pg_stat_statements'"

@@ -248,9 +248,9 @@ def judge_memory(info: dict[str, Any]) -> Iterator[Finding]:
 
 
 def _login(context: DoctorContext) -> Iterator[Finding]:
-    from redis.exceptions import AuthenticationError, NoPermissionError  # noqa: PLC0415 -- an extra
+    from redis.exceptions import AuthenticationError, NoPermissionError  # noqa: PLC0415 -- the extra `redis` may be missing
 
-    from aragora_db.shared.client import REDIS_ERRORS  # noqa: PLC0415 -- imports redis-py
+    from aragora_db.shared.client import REDIS_ERRORS  # noqa: PLC0415 -- as above
 
     access = context.redis
     user = access.url.username or "default"
@@ -273,7 +273,7 @@ def _login(context: DoctorContext) -> Iterator[Finding]:
 
 
 def _memory(context: DoctorContext) -> Iterator[Finding]:
-    from redis.exceptions import NoPermissionError  # noqa: PLC0415 -- an extra
+    from redis.exceptions import NoPermissionError  # noqa: PLC0415 -- the extra `redis` may be missing
 
     try:
         nodes = context.redis.info()

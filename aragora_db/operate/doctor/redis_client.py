@@ -78,7 +78,7 @@ class RedisAccess:
 
     @cached_property
     def _connector(self) -> Connector:
-        from aragora_db.shared.client import Connector  # noqa: PLC0415 -- imports redis-py
+        from aragora_db.shared.client import Connector  # noqa: PLC0415 -- the extra `redis` may be missing
 
         return Connector(self._settings, lambda: self._url, None)
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Final
 
+from psycopg import OperationalError
+
 from aragora_db.config import Dsn
 from aragora_db.config.read_urls import completed, read_urls
 from aragora_db.errors import ConfigurationError
@@ -63,8 +65,6 @@ def _replicas(context: DoctorContext) -> Iterator[Finding]:
 
 
 def _look(context: DoctorContext, number: int, dsn: Dsn) -> Finding:
-    from psycopg import OperationalError  # noqa: PLC0415 -- SQLite needs no libpq
-
     host, port = dsn.parameters.get("host", ""), dsn.parameters.get("port", "5432")
     name = f"replica {number} ({host}:{port})"
     system = context.value(_SYSTEM)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from sqlalchemy.pool import NullPool
 
 from aragora_db.engine import Target, create_engine
 from aragora_db.errors import MigrationError
+from aragora_db.migrations import scripts
+from aragora_db.migrations.state import Verdict, read_state
+from aragora_db.migrations.status import Status, status
 from aragora_db.operate.doctor.check import DoctorCheck, Fault, Finding, ok, skipped
 from aragora_db.operate.doctor.context import DoctorContext
-
-if TYPE_CHECKING:
-    from aragora_db.migrations.status import Status
 
 __all__ = ["CHECKS"]
 
@@ -64,8 +63,6 @@ DRIFT = Fault(
 
 
 def _schema(context: DoctorContext) -> Iterator[Finding]:
-    from aragora_db.migrations.status import status  # noqa: PLC0415 -- loads every table
-
     target = context.target
     if context.facts.get("journal", "wal") != "wal":
         yield skipped("a look with the package's own engine would switch the file to WAL", "aragora-db status")
@@ -79,9 +76,6 @@ def _schema(context: DoctorContext) -> Iterator[Finding]:
 
 def _state(target: Target) -> Status:
     """The version and the history, without a comparison of the tables."""
-    from aragora_db.migrations.state import read_state  # noqa: PLC0415 -- loads every table
-    from aragora_db.migrations.status import Status  # noqa: PLC0415 -- as above
-
     engine = create_engine(target, poolclass=NullPool)
     try:
         with engine.connect() as connection:
@@ -91,9 +85,6 @@ def _state(target: Target) -> Status:
 
 
 def _judge(found: Status) -> Iterator[Finding]:
-    from aragora_db.migrations import scripts  # noqa: PLC0415 -- loads every table
-    from aragora_db.migrations.state import Verdict  # noqa: PLC0415 -- as above
-
     state = found.state
     match state.verdict:
         case Verdict.EMPTY:

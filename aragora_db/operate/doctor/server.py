@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from aragora_db.models import Base
 from aragora_db.operate.doctor.check import DoctorCheck, Fault, Finding, for_server, ok, quoted
 from aragora_db.operate.doctor.context import DoctorContext
 
@@ -91,8 +92,6 @@ def _encoding(context: DoctorContext) -> Iterator[Finding]:
 
 
 def _role(context: DoctorContext) -> Iterator[Finding]:
-    from aragora_db.models import Base  # noqa: PLC0415 -- loads every table
-
     [(user, superuser)] = context.rows("SELECT rolname, rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user")
     if superuser:
         yield SUPERUSER.found(f"{user} is a superuser")
