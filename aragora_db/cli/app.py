@@ -16,6 +16,10 @@ from aragora_db.config import Settings
 from aragora_db.database import Database
 from aragora_db.engine import Target
 from aragora_db.errors import UsageError
+from aragora_db.migrations.create import create_revision
+from aragora_db.migrations.lint import lint
+from aragora_db.migrations.upgrade import print_sql
+from aragora_db.search.index import rebuild
 
 __all__ = ["app"]
 
@@ -70,8 +74,6 @@ def migrate(
     if sql and json:
         raise UsageError("--sql prints SQL and --json a document: choose one of them")
     if sql:
-        from aragora_db.migrations.upgrade import print_sql  # noqa: PLC0415 -- imports alembic
-
         print_sql(target, version)
         return
     show_progress()
@@ -90,7 +92,7 @@ def status(json: Json = False) -> int:
 
     Exit code 1 when revisions are pending, were edited, or the database differs from the models.
     """
-    from aragora_db.migrations.status import status as read_status  # noqa: PLC0415 -- loads the models
+    from aragora_db.migrations.status import status as read_status  # noqa: PLC0415 -- saves other commands 20 ms
 
     found = read_status(Target.of(_settings()))
     if json:
@@ -106,8 +108,7 @@ def check(json: Json = False) -> int:
 
     Exit code 1 when anything differs. The database is not changed.
     """
-    from aragora_db.migrations.lint import lint  # noqa: PLC0415 -- imports alembic
-    from aragora_db.migrations.status import status as read_status  # noqa: PLC0415 -- loads the models
+    from aragora_db.migrations.status import status as read_status  # noqa: PLC0415 -- saves other commands 20 ms
 
     found, problems = read_status(Target.of(_settings())), lint()
     if json:
@@ -126,8 +127,6 @@ def reindex(json: Json = False) -> None:
     Needed after rows were written past the ORM: \copy, SQL by hand, bulk inserts, or an upgrade with migrate --sql.
     Sessions and stores keep the words in step by themselves. May be run at any time, and again.
     """
-    from aragora_db.search.index import rebuild  # noqa: PLC0415 -- loads the models
-
     with closing(Database(_settings())) as database:
         found = database.transact(rebuild)
     if json:
@@ -144,8 +143,6 @@ def revision(
     autogenerate: Annotated[bool, typer.Option("--autogenerate", help="Fill it from models and database.")] = False,
 ) -> None:
     """Write a new revision file, alembic/versions/YYYYMMDD_slug.py. There is no downgrade to write."""
-    from aragora_db.migrations.create import create_revision  # noqa: PLC0415 -- imports alembic
-
     path = create_revision(Target.of(_settings()), message, reverses=reverses, autogenerate=autogenerate)
     stdout.print(str(path), highlight=False, soft_wrap=True)
     stderr.print("next: fill it in, aragora-db migrate, aragora-db check", highlight=False)

@@ -43,7 +43,7 @@ def register(app: typer.Typer, settings: Callable[[], Settings]) -> None:
             raise ConfigurationError(
                 f"serving needs {', '.join(missing)}, which is not installed: pip install 'aragora_db[serve]'"
             )
-        from aragora_db.operate.health.serve import listen, log_as_json  # noqa: PLC0415 -- an extra
+        from aragora_db.operate.health.serve import listen, log_as_json  # noqa: PLC0415 -- the extra `serve` may be missing
         from aragora_db.operate.health.serve import serve as serve_until_told  # noqa: PLC0415 -- as above
 
         database = Database(settings())  # raises before anything listens

@@ -84,7 +84,7 @@ def register(app: typer.Typer, settings: Callable[[], Settings]) -> None:
         Exit code 1: something was left; the report says what, and why.
         """
         _check_extra()
-        from aragora_db.transfer import Options, import_folder  # noqa: PLC0415 -- the optional extra "import"
+        from aragora_db.transfer import Options, import_folder  # noqa: PLC0415 -- the extra `import` may be missing
 
         if orphans not in {"park", "reject"}:
             raise UsageError(f"--orphans takes park or reject, not {orphans}")
@@ -133,7 +133,7 @@ def register(app: typer.Typer, settings: Callable[[], Settings]) -> None:
         if (to is None) == (not csv_sql) or (tables and to is not None) or (json and csv_sql):
             raise UsageError("say either --to FILE.db, or --csv-sql and perhaps names of tables")
         _check_extra()
-        from aragora_db import transfer  # noqa: PLC0415 -- the optional extra "import"
+        from aragora_db import transfer  # noqa: PLC0415 -- the extra `import` may be missing
 
         if to is None:
             print("\n".join(transfer.csv_script(tables or ())))  # noqa: T201 -- Rich would wrap it

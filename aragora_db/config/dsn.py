@@ -84,7 +84,7 @@ class Dsn:
         """
         if self.backend != "postgresql":
             raise ConfigurationError(f"{self.masked} is SQLite and has no libpq connection string")
-        from psycopg.conninfo import make_conninfo  # noqa: PLC0415 -- SQLite needs no libpq, and it costs 60 ms
+        from psycopg.conninfo import make_conninfo  # noqa: PLC0415 -- SQLite needs no libpq; saves 140 ms
 
         return make_conninfo(**self.parameters)
 
@@ -156,7 +156,7 @@ def _sqlite(rest: str) -> Dsn:
 
 
 def _postgresql(rest: str) -> Dsn:
-    from psycopg import Error  # noqa: PLC0415 -- SQLite needs no libpq, and it costs 60 ms
+    from psycopg import Error  # noqa: PLC0415 -- SQLite needs no libpq; saves 140 ms
     from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415 -- as above
 
     front, location, query = uri.split(rest)

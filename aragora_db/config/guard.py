@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from aragora_db.config.dsn import Dsn
 from aragora_db.config.enums import Environment
+from aragora_db.config.settings import Settings
 from aragora_db.errors import DistributedStateError
 
-if TYPE_CHECKING:
-    from aragora_db.config.settings import Settings
-
-__all__ = ["NAME_A_DATABASE", "distributed_because", "refuse_local_state"]
+__all__ = ["NAME_A_DATABASE", "distributed_because", "distributed_required", "refuse_local_state"]
 
 NAME_A_DATABASE = "ARAGORA_POSTGRES_DSN, DATABASE_URL, or ARAGORA_PG_HOST with its companions"
 _NAME_A_REDIS = "ARAGORA_REDIS_URL, ARAGORA_REDIS_SENTINEL_HOSTS or ARAGORA_REDIS_CLUSTER_NODES"
+
+
+def distributed_required(settings: Settings) -> bool:
+    """Tell whether state must be shared between instances, so that neither SQLite nor a process's memory will do."""
+    return distributed_because(settings) is not None
 
 
 def distributed_because(settings: Settings) -> str | None:

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
+
+from pydantic import SecretStr
 
 from aragora_db.config.dsn import Dsn, parse_dsn
+from aragora_db.config.fields import DatabaseFields
 from aragora_db.config.masking import scheme_only
 from aragora_db.errors import ConfigurationError
 
-if TYPE_CHECKING:
-    from pydantic import SecretStr
-
-    from aragora_db.config.settings import Settings
-
-__all__ = ["completed", "listed", "read_urls"]
+__all__ = ["completed", "parse_read_urls", "read_urls"]
 
 _VARIABLE: Final = "ARAGORA_DB_READ_URLS"
 # Where a server is, as opposed to how to talk to it and who we are.
 _PLACE: Final = frozenset({"host", "hostaddr", "load_balance_hosts", "port", "target_session_attrs"})
 
 
-def read_urls(settings: Settings, primary: Dsn) -> tuple[Dsn, ...]:
+def read_urls(settings: DatabaseFields, primary: Dsn) -> tuple[Dsn, ...]:
     """The replicas' DSNs as they were written, in order; none when the variable is not set.
 
     Args:
@@ -31,7 +29,7 @@ def read_urls(settings: Settings, primary: Dsn) -> tuple[Dsn, ...]:
         ConfigurationError: the primary is not PostgreSQL, or a URL is not one of a single PostgreSQL server. Nothing of
             a URL but its scheme is shown.
     """
-    found = listed(settings.read_urls)
+    found = parse_read_urls(settings.read_urls)
     if found and primary.backend != "postgresql":
         raise ConfigurationError(
             f"{_VARIABLE} names {len(found)} replicas, but the database is {primary.masked}, which has none; unset "
@@ -40,8 +38,8 @@ def read_urls(settings: Settings, primary: Dsn) -> tuple[Dsn, ...]:
     return found
 
 
-def listed(text: SecretStr | None) -> tuple[Dsn, ...]:
-    """The same, as far as it can be told without the primary.
+def parse_read_urls(text: SecretStr | None) -> tuple[Dsn, ...]:
+    """Parse ARAGORA_DB_READ_URLS, as far as that is possible without the primary's DSN.
 
     Args:
         text: the variable's value.

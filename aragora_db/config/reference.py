@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import Enum
+from typing import Final
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from aragora_db.config.fields import Deployment, Target, Timing
-from aragora_db.config.shared_fields import Redis, Secrets
+from aragora_db.config.fields import ConnectionFields, DatabaseFields, DeploymentFields, RedisFields, SecretsFields
 from aragora_db.config.variables import accepted, variable_of
 
 __all__ = ["environment_tables"]
 
+_GROUPS: Final = (DatabaseFields, ConnectionFields, SecretsFields, RedisFields, DeploymentFields)
+
 
 def environment_tables() -> str:
     """Every variable, its default, what it accepts and what it means, as Markdown, one table for each group."""
-    return "\n".join(line for group in (Target, Timing, Secrets, Redis, Deployment) for line in _table(group))
+    return "\n".join(line for group in _GROUPS for line in _table(group))
 
 
 def _table(group: type[BaseModel]) -> Iterator[str]:

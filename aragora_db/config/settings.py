@@ -11,26 +11,31 @@ from typing import Any, Self
 from pydantic import PrivateAttr, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from aragora_db.config import resolve as rules
-from aragora_db.config.dsn import Dsn, parse_dsn
-from aragora_db.config.env_file import read_env_file
-from aragora_db.config.fields import Deployment, Target, Timing
-from aragora_db.config.guard import distributed_because
+from aragora_db.config.dsn import parse_dsn
+from aragora_db.config.fields import ConnectionFields, DatabaseFields, DeploymentFields, RedisFields, SecretsFields
 from aragora_db.config.masking import MASK, scheme_only
-from aragora_db.config.secrets.source import RotatingSource, SecretSource
-from aragora_db.config.shared_fields import Redis, Secrets
-from aragora_db.config.variables import Problem, as_error, from_variables, misspelt_variables, variable_of
+from aragora_db.config.named_dsn import named_dsn
+from aragora_db.config.read_urls import parse_read_urls
+from aragora_db.config.variables import (
+    SettingsProblem,
+    as_error,
+    from_variables,
+    misspelt_variables,
+    read_env_file,
+    variable_of,
+)
 from aragora_db.errors import ConfigurationError
 
 __all__ = ["Settings"]
 
 
-class Settings(Deployment, Redis, Secrets, Timing, Target):
+class Settings(DeploymentFields, RedisFields, SecretsFields, ConnectionFields, DatabaseFields):
     """Everything that can be set, each field by one environment variable; see docs/reference/environment.md.
 
     ``Settings()`` reads the environment. ``Settings(_env_file=".env")`` reads that file too, below the environment.
     ``Settings.explicit(...)`` reads neither. Keyword arguments, by the name of a field or of its variable, win over
-    both. Times are in seconds; 0 is a value, never "unset". Nothing is connected to.
+    both. Times are in seconds; 0 is a value, never "unset". It is plain data: `aragora_db.config.resolve` finds the
+    database and Redis.
 
     Raises:
         ConfigurationError: naming every variable that cannot be used, its value unless that is a secret, and what is
@@ -68,10 +73,10 @@ class Settings(Deployment, Redis, Secrets, Timing, Target):
         if refused:
             for name, value in refused.items():
                 variable = names.get(name, variable_of(fields[name]).name)
-                problems.append(Problem.with_value(name, fields[name], variable, value))
+                problems.append(SettingsProblem.with_value(name, fields[name], variable, value))
             # Once more without them, so that the rules between fields can be checked on what is left.
             self._validate({name: value for name, value in given.items() if name not in refused})
-        problems += [each for each in rules.contradictions(self) if not each.fields & refused.keys()]
+        problems += [each for each in _contradictions(self) if not each.fields & refused.keys()]
         if problems:
             raise as_error(problems)
         self._misspelt = misspelt
@@ -92,45 +97,6 @@ class Settings(Deployment, Redis, Secrets, Timing, Target):
             ConfigurationError: as for ``Settings()``.
         """
         return cls(_variables={}, **values)
-
-    @property
-    def dsn(self) -> Dsn:
-        """Where the database is, as ``resolve()`` finds it."""
-        return self.resolve()
-
-    @property
-    def distributed_required(self) -> bool:
-        """Whether state must be shared between instances here, so that neither SQLite nor memory will do."""
-        return distributed_because(self) is not None
-
-    def resolve(self, secrets: SecretSource | None = None) -> Dsn:
-        """Find the database: a DSN, ARAGORA_PG_*, a secrets source, and only then SQLite in ``data_dir``.
-
-        Args:
-            secrets: asked when ``use_secrets_manager`` is true and the environment names no database; AWS Secrets
-                Manager by default.
-
-        Raises:
-            ConfigurationError: PostgreSQL is asked for and nothing says where, or what was found disagrees.
-            DistributedStateError: shared state is required here, and SQLite or no Redis is what the settings lead to.
-            SecretUnavailable: the secrets source cannot be asked.
-        """
-        return rules.resolve(self, secrets or self.secret_source())
-
-    def resolve_redis(self, secrets: SecretSource | None = None) -> str | None:
-        """Find Redis: the environment's URL, then that of the secrets source, as for `resolve`.
-
-        With Sentinel or Cluster it only says how to log in, and may be None.
-        """
-        return rules.redis_url(self, secrets or self.secret_source())
-
-    def secret_source(self) -> RotatingSource | None:
-        """AWS Secrets Manager, when ARAGORA_USE_SECRETS_MANAGER is true. Nothing is connected to yet."""
-        if not self.use_secrets_manager:
-            return None
-        from aragora_db.config.secrets.aws import secrets_manager  # noqa: PLC0415 -- few deployments need it
-
-        return secrets_manager(self)
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         """What ``repr`` and ``str`` show: DSNs masked, no password."""
@@ -166,17 +132,17 @@ class Settings(Deployment, Redis, Secrets, Timing, Target):
         return {**file, **EnvSettingsSource(cls).env_vars}
 
     @classmethod
-    def _by_field(cls, values: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
+    def _by_field(cls, values: Mapping[str, Any]) -> tuple[dict[str, Any], list[SettingsProblem]]:
         """Keyword arguments by the name of their field; a name that is none would otherwise vanish in silence."""
         known = {name: name for name in cls.model_fields}
         for name, field in cls.model_fields.items():
             variable = variable_of(field)
             known |= dict.fromkeys((variable.name, *variable.aliases), name)
-        problems: list[Problem] = []
+        problems: list[SettingsProblem] = []
         for name in values.keys() - known.keys():
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]}?" if near else "see docs/reference/environment.md"
-            problems.append(Problem(frozenset(), f"Settings has no field {name}; {hint}"))
+            problems.append(SettingsProblem(frozenset(), f"Settings has no field {name}; {hint}"))
         return {known[name]: value for name, value in values.items() if name in known}, problems
 
     def _validate(self, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -207,3 +173,46 @@ def _masked(text: str) -> str:
         return parse_dsn(text).masked
     except ConfigurationError:  # a DSN that lost against another one is never checked
         return scheme_only(text)
+
+
+def _contradictions(settings: Settings) -> Iterator[SettingsProblem]:
+    """What is wrong between fields that are each acceptable by themselves."""
+    if settings.multi_instance and settings.single_instance:
+        yield SettingsProblem(
+            frozenset({"multi_instance", "single_instance"}),
+            "ARAGORA_MULTI_INSTANCE and ARAGORA_SINGLE_INSTANCE are both true; unset the one that does not hold",
+        )
+    if 0 < settings.command_timeout < settings.statement_timeout:
+        yield SettingsProblem(
+            frozenset({"command_timeout", "statement_timeout"}),
+            f"ARAGORA_DB_COMMAND_TIMEOUT is {settings.command_timeout:g} and ARAGORA_DB_STATEMENT_TIMEOUT is "
+            f"{settings.statement_timeout}; the client must wait at least as long as the server, so that the server "
+            "cancels first and the connection lives on. Raise the former, lower the latter, or set only one",
+        )
+    yield from _redis_modes(settings)
+    try:
+        parse_read_urls(settings.read_urls)
+    except ConfigurationError as error:
+        yield SettingsProblem(frozenset({"read_urls"}), str(error))
+    try:
+        named_dsn(settings)
+    except ConfigurationError as error:
+        yield SettingsProblem(frozenset(), str(error))  # of accepted fields only: one that was refused is not read
+
+
+def _redis_modes(settings: Settings) -> Iterator[SettingsProblem]:
+    """A mode that nothing was said for, or hosts of a mode that was not chosen."""
+    hosts = {"sentinel": settings.redis_sentinel_hosts, "cluster": settings.redis_cluster_nodes}
+    fields = {"sentinel": "redis_sentinel_hosts", "cluster": "redis_cluster_nodes"}
+    given = [mode for mode in hosts if hosts[mode] is not None]
+    chosen = settings.redis_mode
+    variables = {mode: f"ARAGORA_{fields[mode].upper()}" for mode in fields}
+    if len(given) > 1:
+        text = f"{variables['sentinel']} and {variables['cluster']} are both set; Redis is one or the other, unset one"
+        yield SettingsProblem(frozenset(fields.values()), text)
+    elif chosen in variables and chosen not in given:
+        text = f"ARAGORA_REDIS_MODE is {chosen}, but {variables[chosen]} is unset; set it"
+        yield SettingsProblem(frozenset({"redis_mode", fields[chosen]}), text)
+    elif given and chosen not in {"auto", *given}:
+        text = f"ARAGORA_REDIS_MODE is {chosen}, but {variables[given[0]]} is set; unset one of them"
+        yield SettingsProblem(frozenset({"redis_mode", fields[given[0]]}), text)

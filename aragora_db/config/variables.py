@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import difflib
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, get_args
 
 from annotated_types import Ge, Le
+from dotenv.parser import parse_stream
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from aragora_db.config.masking import MASK, shown
 from aragora_db.errors import ConfigurationError
 
-__all__ = ["Problem", "Variable", "accepted", "as_error", "from_variables", "misspelt_variables", "variable_of"]
+__all__ = [
+    "SettingsProblem",
+    "Variable",
+    "accepted",
+    "as_error",
+    "from_variables",
+    "misspelt_variables",
+    "read_env_file",
+    "variable_of",
+]
 
 _TRUTH: Final = "true or false (also 1, 0, yes, no, on, off)"
 
@@ -43,7 +55,7 @@ class Variable:
 
 
 @dataclass(frozen=True)
-class Problem:
+class SettingsProblem:
     """Something that is wrong with the settings.
 
     Attributes:
@@ -55,7 +67,7 @@ class Problem:
     text: str
 
     @classmethod
-    def with_value(cls, name: str, field: FieldInfo, variable: str, value: object) -> Problem:
+    def with_value(cls, name: str, field: FieldInfo, variable: str, value: object) -> SettingsProblem:
         """A value that its field does not accept; a secret is not shown."""
         text = MASK if variable_of(field).secret else shown(value)
         return cls(frozenset({name}), f"{variable} is {text}; accepted is {accepted(field)}")
@@ -93,9 +105,40 @@ def accepted(field: FieldInfo) -> str:
     return f"{kind} from {low} to {high}" + (f" ({variable.unit})" if variable.unit else "")
 
 
+def read_env_file(path: Path | str) -> dict[str, str | None]:
+    """The variables that a file sets, values taken as they are; an empty value counts as unset.
+
+    ``${NAME}`` is not replaced: it may stand in a password, and systemd, which reads the same file, would not.
+
+    Raises:
+        ConfigurationError: it cannot be read, or a line is none of that form. Left out, that line could be the
+            DATABASE_URL without which a server runs on SQLite.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f"The environment file {path} does not exist; create it, or do not ask for it"
+        ) from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"The environment file {path} is not UTF-8; save it as UTF-8") from None
+    except OSError as problem:
+        raise ConfigurationError(
+            f"The environment file {path} cannot be read ({type(problem).__name__}); name one that this user can read"
+        ) from None
+    lines = [each for each in parse_stream(io.StringIO(text)) if each.error or each.key is not None]
+    wrong = [str(each.original.line) for each in lines if each.error or each.value is None]
+    if wrong:
+        raise ConfigurationError(
+            f"The environment file {path} has lines that are not NAME=value: {', '.join(wrong)}. Correct them, or "
+            "begin them with #; nothing of it was used"
+        )
+    return {each.key: each.value for each in lines if each.key is not None and each.value}
+
+
 def from_variables(
     fields: Mapping[str, FieldInfo], variables: Mapping[str, str | None]
-) -> tuple[dict[str, str], dict[str, str], list[Problem]]:
+) -> tuple[dict[str, str], dict[str, str], list[SettingsProblem]]:
     """Pick the values of fields out of a mapping of variables.
 
     Args:
@@ -108,7 +151,7 @@ def from_variables(
     """
     values: dict[str, str] = {}
     names: dict[str, str] = {}
-    problems: list[Problem] = []
+    problems: list[SettingsProblem] = []
     for name, field in fields.items():
         variable = variable_of(field)
         found = [
@@ -121,7 +164,7 @@ def from_variables(
             if not _same(field, values[name], value):
                 one, two = (MASK, MASK) if variable.secret else (shown(values[name]), shown(value))
                 text = f"{names[name]} is {one} and {other}, another name for it, is {two}; set {variable.name} only"
-                problems.append(Problem(frozenset({name}), text))
+                problems.append(SettingsProblem(frozenset({name}), text))
     return values, names, problems
 
 
@@ -137,7 +180,7 @@ def _same(field: FieldInfo, one: str, other: str) -> bool:
         return False
 
 
-def as_error(problems: list[Problem]) -> ConfigurationError:
+def as_error(problems: list[SettingsProblem]) -> ConfigurationError:
     """Put every problem into one error, so that a deployment is mended in one go."""
     if len(problems) == 1:
         return ConfigurationError(problems[0].text)

@@ -12,7 +12,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from aragora_db.at_fork import reset_in_children
 from aragora_db.config import Settings
-from aragora_db.config.resolve import names_a_database, redis_configured
+from aragora_db.config.named_dsn import names_a_database
+from aragora_db.config.resolve import redis_configured, resolve, resolve_redis
+from aragora_db.config.secrets.aws import secret_source
 from aragora_db.config.secrets.source import RotatingSource
 from aragora_db.database.sessions import Sessions
 from aragora_db.engine import Target
@@ -49,8 +51,8 @@ class Database(Sessions):
         if isinstance(settings, str):
             settings = Settings.explicit(database_url=settings)
         self.settings: Settings = Settings() if settings is None else settings
-        self.secrets: SecretSource | None = secrets or self.settings.secret_source()
-        self.dsn: Dsn = self.settings.resolve(self.secrets)
+        self.secrets: SecretSource | None = secrets or secret_source(self.settings)
+        self.dsn: Dsn = resolve(self.settings, self.secrets)
         self._target = _target(self.settings, self.dsn, self.secrets)
         self._listeners: list[Notify] = []
         meter = Meter()
@@ -114,7 +116,7 @@ class Database(Sessions):
                 if self._shared is None:
                     self._shared = SharedState(
                         self.settings,
-                        lambda: self.settings.resolve_redis(self.secrets),
+                        lambda: resolve_redis(self.settings, self.secrets),
                         self.transact,
                         self.secrets.refresh if isinstance(self.secrets, RotatingSource) else None,
                     )
@@ -253,4 +255,4 @@ def _target(settings: Settings, dsn: Dsn, secrets: SecretSource | None) -> Targe
     if secrets is None or not settings.use_secrets_manager or names_a_database(settings):
         return Target(settings, dsn)
     renew = secrets.refresh if isinstance(secrets, RotatingSource) else None
-    return Target(settings, dsn, where=lambda: settings.resolve(secrets), renew=renew)
+    return Target(settings, dsn, where=lambda: resolve(settings, secrets), renew=renew)

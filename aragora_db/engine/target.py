@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 from aragora_db.config import Dsn, PoolerMode, Settings, detect_pooler
+from aragora_db.config.resolve import resolve
 from aragora_db.errors import ConfigurationError
 
 __all__ = ["Target"]
@@ -53,7 +54,7 @@ class Target:
     @classmethod
     def of(cls, settings: Settings | Target) -> Target:
         """The target itself, or that of settings."""
-        return settings if isinstance(settings, Target) else cls(settings, settings.dsn)
+        return settings if isinstance(settings, Target) else cls(settings, resolve(settings))
 
     def with_settings(self, **changes: object) -> Target:
         """The same database under other settings."""

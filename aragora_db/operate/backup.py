@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aragora_db.config import Dsn, PoolerMode, detect_pooler
+from aragora_db.config.resolve import resolve
+from aragora_db.config.secrets.rds_iam import iam_tokens
 from aragora_db.database import Database
 from aragora_db.errors import ConfigurationError, TransferError, UsageError
 
@@ -161,7 +163,7 @@ def _run(database: Database, program: str, *options: str) -> None:
 
 def _login(database: Database) -> Dsn:
     settings = database.settings
-    dsn = settings.resolve(database.secrets)
+    dsn = resolve(settings, database.secrets)
     if detect_pooler(dsn, settings.pooler) is PoolerMode.TRANSACTION:
         # PostgreSQL's programs set an empty search_path for their session, and the pooler may hand that to others.
         raise ConfigurationError(
@@ -169,8 +171,6 @@ def _login(database: Database) -> Dsn:
             "command"
         )
     if settings.pg_iam_auth:
-        from aragora_db.config.secrets.rds_iam import iam_tokens  # noqa: PLC0415 -- for those who use it
-
         return iam_tokens(settings.aws_region).sign(dsn)
     return dsn
 

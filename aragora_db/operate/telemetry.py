@@ -70,7 +70,7 @@ def instrument(
         UsageError: it is instrumented already, and everything would be counted twice.
     """
     try:
-        from opentelemetry import metrics, trace  # noqa: PLC0415 -- an extra
+        from opentelemetry import metrics, trace  # noqa: PLC0415 -- the extra `otel` may be missing
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             "telemetry needs opentelemetry-api, which is not installed: pip install 'aragora_db[otel]'"
@@ -91,7 +91,7 @@ class _Statements:
     """Spans and durations of statements."""
 
     def __init__(self, tracer: Tracer, meter: OtelMeter, common: dict[str, str]) -> None:
-        from opentelemetry.trace import SpanKind, Status, StatusCode  # noqa: PLC0415 -- an extra
+        from opentelemetry.trace import SpanKind, Status, StatusCode  # noqa: PLC0415 -- the extra `otel` may be missing
 
         self._tracer, self._common = tracer, common
         self._kind, self._failed = SpanKind.CLIENT, Status(StatusCode.ERROR)
@@ -151,7 +151,7 @@ def _operation(context: Any, statement: str) -> str:
 
 def _observe_pool(database: weakref.ref[Database], meter: OtelMeter, pool: dict[str, str]) -> None:
     """What the pool's meter knows at any time."""
-    from opentelemetry.metrics import Observation  # noqa: PLC0415 -- an extra
+    from opentelemetry.metrics import Observation  # noqa: PLC0415 -- the extra `otel` may be missing
 
     def observed(read: Callable[[Any], Iterable[Observation]]) -> Callable[[CallbackOptions], Iterable[Observation]]:
         def callback(_options: CallbackOptions) -> Iterable[Observation]:

@@ -10,6 +10,7 @@ from dotenv import dotenv_values
 from redis.connection import parse_url
 
 from aragora_db.config import Settings
+from aragora_db.config.resolve import resolve
 from aragora_db.config.variables import variable_of
 from aragora_db.errors import ConfigurationError
 from deploy_checks.kubernetes import documents, mappings
@@ -48,7 +49,7 @@ def accepted(file: Path) -> None:
     try:
         settings = Settings.explicit(**values)
         if settings.database_url or settings.postgres_dsn:
-            settings.resolve()
+            resolve(settings)
     except ConfigurationError as error:
         raise Refused(str(error)) from None
     if settings.redis_url:

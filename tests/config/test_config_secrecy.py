@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from psycopg.conninfo import conninfo_to_dict
 
 from aragora_db.config import Dsn, Settings, parse_dsn
+from aragora_db.config.resolve import resolve
 from aragora_db.errors import ConfigurationError
 
 MARK = "Zk9"
@@ -51,7 +52,7 @@ def test_encoded_in_a_dsn(password: str) -> None:
     for name in ("ARAGORA_POSTGRES_DSN", "DATABASE_URL"):
         with mock.patch.dict(os.environ, {name: text}):
             found = Settings()
-        assert_arrives(found.dsn, password)
+        assert_arrives(resolve(found), password)
         assert MARK not in repr(found) + str(found)
         assert "ann:***@db.example" in repr(found)
 
@@ -74,9 +75,9 @@ def test_raw_in_a_variable(password: str) -> None:
         found = Settings()
     assert found.pg_password is not None
     assert found.pg_password.get_secret_value() == password
-    assert_arrives(found.dsn, password)
+    assert_arrives(resolve(found), password)
     assert MARK not in repr(found) + str(found) + repr(found.model_dump()) + found.model_dump_json()
-    assert Settings.explicit(pg_password=password).dsn == found.dsn
+    assert resolve(Settings.explicit(pg_password=password)) == resolve(found)
 
 
 @calm
@@ -88,7 +89,7 @@ def test_quoted_in_a_file(password: str) -> None:
         file.write(f"ARAGORA_PG_PASSWORD='{quoted}'\n")
         file.flush()
         found = Settings(_env_file=file.name)
-    assert_arrives(found.dsn, password)
+    assert_arrives(resolve(found), password)
 
 
 @settings(calm, max_examples=150)
@@ -102,9 +103,9 @@ def test_not_encoded_in_a_dsn(password: str) -> None:
         assert MARK not in "".join(traceback.format_exception(error))  # noqa: PT017 -- either outcome is right
         assert "DATABASE_URL" in str(error)  # noqa: PT017 -- as above
     else:
-        assert MARK in found.dsn.parameters["password"]
-        assert found.dsn.parameters["host"] == "db.example"
-        assert MARK not in repr(found) + found.dsn.masked
+        assert MARK in resolve(found).parameters["password"]
+        assert resolve(found).parameters["host"] == "db.example"
+        assert MARK not in repr(found) + resolve(found).masked
 
 
 @calm

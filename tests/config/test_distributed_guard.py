@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from aragora_db.config import Settings
+from aragora_db.config.guard import distributed_required
+from aragora_db.config.resolve import resolve
 from aragora_db.errors import ConfigurationError, DistributedStateError
 
 POSTGRESQL = {"database_url": "postgresql://ann:Zk9secret@b.example/arena"}
@@ -65,17 +67,17 @@ def test_every_combination(case: tuple[Any, ...]) -> None:
     for database in (POSTGRESQL, SQLITE, {}):
         for redis in (REDIS, {}):
             found = settings(case, database, redis)
-            assert found.distributed_required is (reason is not None)
+            assert distributed_required(found) is (reason is not None)
             missing = [
                 name
                 for name, is_missing in (("ARAGORA_POSTGRES_DSN", database is not POSTGRESQL), ("Redis", not redis))
                 if is_missing
             ]
             if reason is None or not missing:
-                assert found.dsn.backend == ("postgresql" if database is POSTGRESQL else "sqlite")
+                assert resolve(found).backend == ("postgresql" if database is POSTGRESQL else "sqlite")
                 continue
             with pytest.raises(DistributedStateError) as caught:
-                _ = found.dsn
+                resolve(found)
             message = str(caught.value)
             assert message.startswith(reason)
             assert [name for name in ("ARAGORA_POSTGRES_DSN", "Redis") if name in message] == missing
@@ -91,7 +93,7 @@ def test_there_are_enough_combinations() -> None:
 def test_everything_that_is_missing_is_named_at_once(nowhere: dict[str, str]) -> None:
     """An operator would mend one variable, deploy, and meet the next error."""
     with pytest.raises(DistributedStateError) as caught:
-        _ = settings((None, True, None, "production"), nowhere).dsn
+        resolve(settings((None, True, None, "production"), nowhere))
     assert "nothing says where it is" in str(caught.value)
     assert "ARAGORA_REDIS_URL" in str(caught.value)
 
@@ -102,7 +104,7 @@ def test_everything_that_is_missing_is_named_at_once(nowhere: dict[str, str]) ->
 )
 def test_every_kind_of_redis_counts(redis: dict[str, str]) -> None:
     """A deployment with Sentinel or Cluster would not start."""
-    assert settings((True, True, False, "production"), POSTGRESQL, redis).dsn.backend == "postgresql"
+    assert resolve(settings((True, True, False, "production"), POSTGRESQL, redis)).backend == "postgresql"
 
 
 @pytest.mark.parametrize(

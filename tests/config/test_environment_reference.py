@@ -24,7 +24,8 @@ def test_the_page_is_up_to_date() -> None:
 def test_import_is_light() -> None:
     """``aragora-db --help`` and SQLite users would pay for PostgreSQL, the ORM and Alembic."""
     code = (
-        "import sys; from aragora_db.config import Settings; Settings.explicit().dsn; "
+        "import sys; from aragora_db.config import Settings; from aragora_db.config.resolve import resolve; "
+        "resolve(Settings.explicit()); "
         "print(sorted({'psycopg', 'sqlalchemy.orm', 'alembic', 'typer', 'boto3'} & sys.modules.keys()))"
     )
     done = subprocess.run(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aragora_db.config import PoolerMode, Settings, detect_pooler, parse_dsn
+from aragora_db.config.resolve import resolve
 
 SUPABASE = "postgresql://postgres.ref:x@aws-0-eu-west-1.pooler.supabase.com"
 
@@ -41,8 +42,8 @@ def test_detected(text: str, mode: PoolerMode) -> None:
 def test_said_wins(said: str) -> None:
     """An operator could not correct a wrong guess."""
     settings = Settings.explicit(database_url=f"{SUPABASE}:6543/postgres", pooler=said)
-    assert detect_pooler(settings.dsn, settings.pooler) == said
-    assert detect_pooler(settings.dsn, PoolerMode(said)) == said
+    assert detect_pooler(resolve(settings), settings.pooler) == said
+    assert detect_pooler(resolve(settings), PoolerMode(said)) == said
 
 
 def test_sqlite_has_none() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from aragora_db.config import Settings
+from aragora_db.config.resolve import resolve
 from aragora_db.errors import ConfigurationError
 
 A = "postgresql://ann:Zk9secret@a.example/arena"
@@ -53,7 +54,7 @@ class Vault:
 )
 def test_order(given: dict[str, Any], where: str) -> None:
     """Another variable than the documented one would win."""
-    dsn = Settings.explicit(**given).dsn
+    dsn = resolve(Settings.explicit(**given))
     assert (dsn.path if dsn.backend == "sqlite" else dsn.parameters["host"]) == where
 
 
@@ -61,7 +62,7 @@ def test_pg_variables_become_parameters() -> None:
     """The connection would be unencrypted or go elsewhere, as it did when SSL_MODE was read and never used."""
     given = {"pg_host": "h", "pg_port": 6000, "pg_database": "d", "pg_user": "u", "pg_ssl_mode": "verify-full"}
     settings = Settings.explicit(pg_password="p w%40", **given)  # noqa: S106 -- a test value
-    assert settings.dsn.parameters == {
+    assert resolve(settings).parameters == {
         "host": "h",
         "port": "6000",
         "dbname": "d",
@@ -69,7 +70,7 @@ def test_pg_variables_become_parameters() -> None:
         "password": "p w%40",
         "sslmode": "verify-full",
     }
-    assert "password" not in Settings.explicit(pg_host="h").dsn.parameters
+    assert "password" not in resolve(Settings.explicit(pg_host="h")).parameters
 
 
 @pytest.mark.parametrize(
@@ -97,7 +98,7 @@ def test_postgresql_without_a_place_is_never_sqlite(backend: str) -> None:
     """A production process would write into a file that vanishes with its container."""
     settings = Settings.explicit(backend=backend)
     with pytest.raises(ConfigurationError, match="nothing says where it is; set ARAGORA_POSTGRES_DSN"):
-        _ = settings.dsn
+        resolve(settings)
 
 
 @pytest.mark.parametrize(
@@ -111,16 +112,16 @@ def test_postgresql_without_a_place_is_never_sqlite(backend: str) -> None:
 def test_secrets_source(secrets: dict[str, str], where: str) -> None:
     """A deployment that keeps its DSN in a vault would not start."""
     settings = Settings.explicit(use_secrets_manager=True, backend="postgresql")
-    assert settings.resolve(Vault(**secrets)).parameters["host"] == where
+    assert resolve(settings, Vault(**secrets)).parameters["host"] == where
 
 
 def test_secrets_source_comes_last() -> None:
     """The vault would overwrite what the environment says."""
     vault = Vault(DATABASE_URL=B)
     for given in ({"postgres_dsn": A}, {"database_url": A}, {"pg_host": "a.example"}):
-        assert Settings.explicit(use_secrets_manager=True, **given).resolve(vault).parameters["host"] == "a.example"
-    assert Settings.explicit().resolve(vault).backend == "sqlite"
-    assert Settings.explicit(use_secrets_manager=True, backend="sqlite").resolve(vault).backend == "sqlite"
+        assert resolve(Settings.explicit(use_secrets_manager=True, **given), vault).parameters["host"] == "a.example"
+    assert resolve(Settings.explicit(), vault).backend == "sqlite"
+    assert resolve(Settings.explicit(use_secrets_manager=True, backend="sqlite"), vault).backend == "sqlite"
     assert vault.asked == []
 
 
@@ -128,11 +129,11 @@ def test_secrets_that_are_no_use() -> None:
     """An empty vault, or a missing one, would quietly mean SQLite."""
     settings = Settings.explicit(use_secrets_manager=True)
     with pytest.raises(ConfigurationError, match="has neither ARAGORA_POSTGRES_DSN nor DATABASE_URL"):
-        settings.resolve(Vault())
+        resolve(settings, Vault())
     with pytest.raises(ConfigurationError, match="DATABASE_URL of the secrets source") as caught:
-        settings.resolve(Vault(DATABASE_URL="postgresql://ann:Zk9 secret@h"))
+        resolve(settings, Vault(DATABASE_URL="postgresql://ann:Zk9 secret@h"))
     assert "Zk9" not in str(caught.value)
     with pytest.raises(ConfigurationError, match=r"ARAGORA_POSTGRES_DSN of the secrets source.*no PostgreSQL DSN"):
-        settings.resolve(Vault(ARAGORA_POSTGRES_DSN="sqlite:///x"))
+        resolve(settings, Vault(ARAGORA_POSTGRES_DSN="sqlite:///x"))
     with pytest.raises(ConfigurationError, match="ARAGORA_DB_BACKEND is postgresql, but DATABASE_URL of the secrets"):
-        Settings.explicit(use_secrets_manager=True, backend="postgres").resolve(Vault(DATABASE_URL="sqlite:///x"))
+        resolve(Settings.explicit(use_secrets_manager=True, backend="postgres"), Vault(DATABASE_URL="sqlite:///x"))

@@ -11,6 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from aragora_db.config import Backend, Environment, Settings
+from aragora_db.config.resolve import resolve
 from aragora_db.config.variables import variable_of
 from aragora_db.errors import ConfigurationError
 
@@ -307,7 +308,7 @@ def test_explicit_ignores_the_environment(monkeypatch: pytest.MonkeyPatch) -> No
     assert isinstance(settings, Settings)
     assert settings.pool_size == 3
     assert settings.database_url is None
-    assert settings.dsn.backend == "sqlite"
+    assert resolve(settings).backend == "sqlite"
 
 
 def test_keywords_win_and_may_be_variables(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -432,10 +433,10 @@ def test_frozen_copied_pickled() -> None:
     again = pickle.loads(pickle.dumps(settings))  # noqa: S301 -- our own bytes
     assert again == settings
     assert hash(again) == hash(settings)
-    assert again.dsn == settings.dsn
+    assert resolve(again) == resolve(settings)
     assert copy.deepcopy(settings) == settings
     other = settings.model_copy(update={"postgres_dsn": None, "pool_size": 5})
-    assert (other.pool_size, other.dsn.backend, settings.dsn.backend) == (5, "sqlite", "postgresql")
+    assert (other.pool_size, resolve(other).backend, resolve(settings).backend) == (5, "sqlite", "postgresql")
 
 
 def test_a_dsn_in_the_wrong_variable_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,7 +88,8 @@ def test_passwords_come_from_secrets_manager(template):
 def test_the_secrets_are_what_aragora_reads(template):
     """A URL with a wrong scheme, or a property that nobody reads, is found at the first start of both instances."""
     from aragora_db.config import Settings  # noqa: PLC0415 -- after cfn-lint, whose import is slow already
-    from aragora_db.config.secrets.secret_text import read_secret  # noqa: PLC0415
+    from aragora_db.config.resolve import resolve  # noqa: PLC0415
+    from aragora_db.config.secrets.source import read_secret  # noqa: PLC0415
 
     resources = template["Resources"]
     text, parts = resources["AragoraSecret"]["Properties"]["SecretString"]["Fn::Sub"]
@@ -100,7 +101,7 @@ def test_the_secrets_are_what_aragora_reads(template):
     generated = json.loads(resources["DatabaseSecret"]["Properties"]["GenerateSecretString"]["SecretStringTemplate"])
     attached = {"engine": "postgres", "host": "h.example.com", "port": 5432, "dbname": "aragora"}
     values = read_secret(json.dumps({**generated, "password": "p", **attached}), "aragora/production/database")
-    dsn = Settings.explicit(database_url=values["DATABASE_URL"]).dsn
+    dsn = resolve(Settings.explicit(database_url=values["DATABASE_URL"]))
     assert {"user": "aragora", "sslmode": "verify-full", "dbname": "aragora"}.items() <= dsn.parameters.items()
     names = {resources[each]["Properties"]["Name"]["Fn::Sub"] for each in ("AragoraSecret", "DatabaseSecret")}
     assert names == {"aragora/${Stage}", "aragora/${Stage}/database"}

@@ -26,7 +26,7 @@ from aragora_db.cli.doctor import register, show
 from aragora_db.config import Settings, parse_dsn
 from aragora_db.config.variables import variable_of
 from aragora_db.operate.doctor import Finding, diagnose, wire
-from aragora_db.operate.doctor.table import checks
+from aragora_db.operate.doctor.checklist import checks
 from aragora_db.testing.binaries import find_postgres, find_redis
 from aragora_db.testing.fresh import FreshDatabases
 from aragora_db.testing.handles import PostgresServer
@@ -58,7 +58,7 @@ class Report:
         """The first finding of that name; an AssertionError shows all of them."""
         found = [finding for finding in self.findings if finding.name == name]
         assert found, f"no {name} among:\n" + "\n".join(
-            f"{each.level} {each.name}: {each.says}" for each in self.findings
+            f"{each.level} {each.name}: {each.message}" for each in self.findings
         )
         return found[0]
 
@@ -106,7 +106,7 @@ def examine(capsys: pytest.CaptureFixture[str]) -> Callable[..., Report]:
         for finding in findings:
             known = {fault.name for fault in by_name[finding.check].faults} | {finding.check, "could-not-be-checked"}
             assert finding.name in known, f"{finding.check} found {finding.name}, which its table does not name"
-            assert finding.level in {"ok", "skipped"} or finding.mend, f"{finding.name} says nothing that mends it"
+            assert finding.level in {"ok", "skipped"} or finding.fix, f"{finding.name} says nothing that mends it"
         return Report(findings)
 
     return run

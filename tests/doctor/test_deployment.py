@@ -43,7 +43,7 @@ def test_what_cannot_be_seen_is_skipped_with_the_command_that_shows_it(healthy_u
         "restarted": "systemctl show aragora",
     }.items():
         assert report[check].level == "skipped"
-        assert report[check].mend.startswith(command)
+        assert report[check].fix.startswith(command)
 
 
 def test_fingerprints():
@@ -67,19 +67,19 @@ def test_missing_instances(own_healthy_url, redis_server, examine):
     """Two instances are said to run, and only one of them is connected to this database."""
     report = examine(database_url=own_healthy_url, redis_url=redis_server.url, **PRODUCTION)
     assert report["instances-missing"].level == "warn"
-    assert "0 addresses are connected" in report["instances-missing"].says
-    assert "2 instances are expected" in report["instances-missing"].says
+    assert "0 addresses are connected" in report["instances-missing"].message
+    assert "2 instances are expected" in report["instances-missing"].message
     with psycopg.connect(own_healthy_url, application_name=Settings.explicit().application_name):
         one = examine(database_url=own_healthy_url, redis_url=redis_server.url, **PRODUCTION)
-    assert "1 address is connected" in one["instances-missing"].says
-    assert "behind one address count once" in one["instances-missing"].says
+    assert "1 address is connected" in one["instances-missing"].message
+    assert "behind one address count once" in one["instances-missing"].message
 
 
 def test_no_database(examine):
     """PostgreSQL is asked for and nothing says where: nobody must end up on SQLite for that."""
     report = examine(backend="postgresql")
     assert report.errors == ["no-database"]
-    assert "DATABASE_URL" in report["no-database"].says
+    assert "DATABASE_URL" in report["no-database"].message
 
 
 @pytest.mark.parametrize("values", [{"require_distributed": True}, {"env": "production"}, {"multi_instance": True}])
@@ -87,4 +87,4 @@ def test_state_on_one_machine(values, examine):
     """The guard stops the instance at its start; doctor says so before."""
     report = examine(**values)
     assert report.errors == ["local-state"]
-    assert "ARAGORA_SINGLE_INSTANCE=true" in report["local-state"].mend
+    assert "ARAGORA_SINGLE_INSTANCE=true" in report["local-state"].fix

@@ -14,7 +14,7 @@ def test_a_file_that_is_not_there_yet(tmp_path, examine):
     """Nothing is wrong with a new laptop, and looking makes no file."""
     report = examine(data_dir=tmp_path / "new")
     assert report.errors == []
-    assert "does not exist yet" in report["file"].says
+    assert "does not exist yet" in report["file"].message
     assert not (tmp_path / "new").exists()
 
 
@@ -30,7 +30,7 @@ def test_what_is_no_database(tmp_path, examine):
     (tmp_path / "aragora.db").write_bytes(b"This is no database, however long it may be. " * 100)
     report = examine(data_dir=tmp_path)
     assert report.errors == ["not-a-database"]
-    assert report["not-a-database"].mend.startswith("mv ")
+    assert report["not-a-database"].fix.startswith("mv ")
     assert report["schema"].level == "skipped"
 
 
@@ -44,7 +44,7 @@ def test_a_damaged_file(fresh_databases, examine):
     path.write_bytes(content)
     report = examine(database_url=f"sqlite:///{path}")
     assert report.errors == ["damaged-file"]
-    assert ".recover" in report["damaged-file"].mend
+    assert ".recover" in report["damaged-file"].fix
 
 
 def test_a_folder_instead_of_a_file(tmp_path, examine):
@@ -59,9 +59,9 @@ def test_another_journal_mode(tmp_path, examine):
         connection.execute("CREATE TABLE other (id)")
     found = examine(data_dir=tmp_path)["journal-not-wal"]
     assert found.level == "warn"
-    assert found.mend == f'sqlite3 {tmp_path / "aragora.db"} "PRAGMA journal_mode = WAL"'
+    assert found.fix == f'sqlite3 {tmp_path / "aragora.db"} "PRAGMA journal_mode = WAL"'
     with closing(sqlite3.connect(tmp_path / "aragora.db")) as connection:
-        connection.execute(found.mend.split('"')[1])
+        connection.execute(found.fix.split('"')[1])
     assert "journal-not-wal" not in examine(data_dir=tmp_path)
 
 
@@ -71,7 +71,7 @@ def test_a_disk_that_is_nearly_full(tmp_path, examine):
         file.truncate(shutil.disk_usage(tmp_path).free + 10**9)
     report = examine(data_dir=tmp_path)
     assert report["disk-nearly-full"].level == "warn"
-    assert report["disk-nearly-full"].mend.startswith(f"df -h {tmp_path}")
+    assert report["disk-nearly-full"].fix.startswith(f"df -h {tmp_path}")
 
 
 def test_a_network_file_system(tmp_path, examine, monkeypatch):
@@ -80,7 +80,7 @@ def test_a_network_file_system(tmp_path, examine, monkeypatch):
     monkeypatch.setattr("aragora_db.operate.doctor.file._MOUNTS", tmp_path / "mounts")
     report = examine(data_dir=tmp_path)
     assert report["network-file-system"].level == "warn"
-    assert "nfs4" in report["network-file-system"].says
+    assert "nfs4" in report["network-file-system"].message
 
 
 def test_the_file_system_is_told_by_the_longest_mount_point():

@@ -30,7 +30,7 @@ def test_nothing_is_changed(fresh_databases, admin, examine):
     url = fresh_databases.url("postgresql", migrated=False)
     report = examine(database_url=url)
     assert report["empty-database"].level == "warn"
-    assert report["empty-database"].mend == "aragora-db migrate"
+    assert report["empty-database"].fix == "aragora-db migrate"
     tables = "SELECT count(*) FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
     assert admin(url).execute(tables).fetchone() == (0,)
 

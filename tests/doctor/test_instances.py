@@ -67,14 +67,14 @@ def test_two_instances_on_one_database(serve, debate, own_healthy_url, examine):
     empty = examine(urls=urls, database_url=own_healthy_url)
     assert empty.errors == []
     assert empty["visibility"].level == "skipped"
-    assert "curl -X POST" in empty["visibility"].mend
+    assert "curl -X POST" in empty["visibility"].fix
     made = debate(urls[0], "test shared state")
     report = examine(urls=urls, database_url=own_healthy_url, instances=2)
     assert report.errors == []
     assert [finding.level for finding in report.of("ready")] == ["ok", "ok"]
     assert report["instances"].level == "ok", "both are on one machine, and both answer"
-    assert all("postgresql" in finding.says for finding in report.of("dependencies"))
-    assert report["visibility"].says == f"every instance names {made} as the newest debate"
+    assert all("postgresql" in finding.message for finding in report.of("dependencies"))
+    assert report["visibility"].message == f"every instance names {made} as the newest debate"
 
 
 def test_two_instances_on_two_databases(serve, debate, fresh_databases, examine):
@@ -84,7 +84,7 @@ def test_two_instances_on_two_databases(serve, debate, fresh_databases, examine)
     debate(urls[1], "other")
     report = examine(urls=urls)
     assert report.errors == ["instances-differ"]
-    assert "fingerprints" in report["instances-differ"].mend
+    assert "fingerprints" in report["instances-differ"].fix
 
 
 def test_an_instance_without_its_database(serve, fresh_databases, admin, examine, eventually, request):
@@ -103,7 +103,7 @@ def test_an_instance_without_its_database(serve, fresh_databases, admin, examine
         return report if {"instance-not-ready", "dependency-down"} <= set(report.errors) else None
 
     report = eventually(noticed, "the instance has noticed")
-    assert "postgresql" in report["dependency-down"].says
+    assert "postgresql" in report["dependency-down"].message
 
 
 def test_an_instance_that_is_down(examine):
@@ -111,7 +111,7 @@ def test_an_instance_that_is_down(examine):
     url = f"http://127.0.0.1:{free_port()}"
     report = examine(urls=[url])
     assert report.errors == ["instance-unreachable"]
-    assert report["instance-unreachable"].says == f"{url}/healthz: ConnectionRefusedError"
+    assert report["instance-unreachable"].message == f"{url}/healthz: ConnectionRefusedError"
     assert report["ready"].level == "skipped"
 
 
@@ -128,5 +128,5 @@ def test_an_address_that_is_no_url(examine):
     ):
         report = examine(urls=[text])
         assert report.errors == ["instance-url-refused"], text
-        assert report["instance-url-refused"].mend.startswith("aragora-db doctor --url http://10.0.0.7:8080")
-        assert report["ready"].says == "not tried, because alive has to be in order first"
+        assert report["instance-url-refused"].fix.startswith("aragora-db doctor --url http://10.0.0.7:8080")
+        assert report["ready"].message == "not tried, because alive has to be in order first"

@@ -17,8 +17,8 @@ def test_a_wrong_password(healthy_url, examine):
     report = examine(database_url=wrong)
     assert report.errors == ["wrong-password"]
     user = urlsplit(healthy_url).username
-    assert user in report["wrong-password"].says
-    assert report["version"].says == "not tried, because login has to be in order first"
+    assert user in report["wrong-password"].message
+    assert report["version"].message == "not tried, because login has to be in order first"
 
 
 def test_a_password_beyond_ascii(own_healthy_url, admin, examine):
@@ -41,17 +41,17 @@ def test_no_password(healthy_url, examine):
     """The variable did not arrive in the unit file: nothing is wrong with the password itself."""
     report = examine(database_url=re.sub(":[^:/@]+@", "@", healthy_url))
     assert report.errors == ["no-password"]
-    assert "ARAGORA_PG_PASSWORD" in report["no-password"].mend
+    assert "ARAGORA_PG_PASSWORD" in report["no-password"].fix
 
 
 def test_a_wrong_database(healthy_url, examine):
     """Role and password are right: whoever changes them makes it worse."""
     report = examine(database_url=healthy_url.rsplit("/", 1)[0] + "/nowhere")
     assert report.errors == ["wrong-database"]
-    assert "has no database nowhere" in report["wrong-database"].says
-    assert "CREATE DATABASE nowhere OWNER" in report["wrong-database"].mend
+    assert "has no database nowhere" in report["wrong-database"].message
+    assert "CREATE DATABASE nowhere OWNER" in report["wrong-database"].fix
     odd = examine(database_url=healthy_url.rsplit("/", 1)[0] + "/no%22where")
-    assert 'CREATE DATABASE "no""where" OWNER' in odd["wrong-database"].mend
+    assert 'CREATE DATABASE "no""where" OWNER' in odd["wrong-database"].fix
 
 
 def test_no_right_to_connect(own_healthy_url, admin, examine):
@@ -60,9 +60,9 @@ def test_no_right_to_connect(own_healthy_url, admin, examine):
     admin().execute(sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(sql.Identifier(name)))
     report = examine(database_url=own_healthy_url)
     assert report.errors == ["no-connect-right"]
-    mend = report["no-connect-right"].mend
-    assert mend.startswith(f"as its owner: GRANT CONNECT ON DATABASE {name}")
-    admin().execute(mend.removeprefix("as its owner: "))
+    fix = report["no-connect-right"].fix
+    assert fix.startswith(f"as its owner: GRANT CONNECT ON DATABASE {name}")
+    admin().execute(fix.removeprefix("as its owner: "))
     assert examine(database_url=own_healthy_url).errors == []
 
 
@@ -72,7 +72,7 @@ def test_too_many_connections(own_healthy_url, admin, examine):
     admin().execute(sql.SQL("ALTER ROLE {} CONNECTION LIMIT 0").format(user))
     report = examine(database_url=own_healthy_url)
     assert report.errors == ["too-many-connections"]
-    assert "pg_stat_activity" in report["too-many-connections"].mend
+    assert "pg_stat_activity" in report["too-many-connections"].fix
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_the_access_list(own_postgres, access, examine, eventually):
         lambda: (found := examine(database_url=own_postgres.url())).errors and found, "the access list is in force"
     )
     assert report.errors == ["refused-by-pg-hba"]
-    assert "hostssl postgres postgres" in report["refused-by-pg-hba"].mend
+    assert "hostssl postgres postgres" in report["refused-by-pg-hba"].fix
 
 
 @pytest.mark.parametrize("method", ["password", "md5"])
@@ -135,17 +135,17 @@ def test_a_pooler_that_refuses_our_options(fresh_databases, pgbouncer, examine):
     url = pgbouncer.url_for(urlsplit(fresh_databases.url("postgresql")).path[1:])
     report = examine(database_url=url)
     assert report.errors == ["pooler-not-recognised"]
-    assert report["pooler-not-recognised"].mend.startswith("export ARAGORA_DB_POOLER=transaction")
+    assert report["pooler-not-recognised"].fix.startswith("export ARAGORA_DB_POOLER=transaction")
     mended = examine(database_url=url, pooler="transaction")
     assert mended.errors == []
-    assert mended["pooler"].says == "a transaction pooler, and treated as one"
+    assert mended["pooler"].message == "a transaction pooler, and treated as one"
 
 
 def test_a_wish_that_the_server_does_not_meet(healthy_url, examine):
     """The DSN wants a standby and finds a primary: nothing is wrong with role, password or network."""
     report = examine(database_url=f"{healthy_url}?target_session_attrs=standby")
     assert report.errors == ["login-refused"]
-    assert report["login-refused"].says.endswith("target_session_attrs=standby")
+    assert report["login-refused"].message.endswith("target_session_attrs=standby")
 
 
 def test_through_a_unix_socket(postgres_server, fresh_databases, examine):
@@ -155,4 +155,4 @@ def test_through_a_unix_socket(postgres_server, fresh_databases, examine):
     name = urlsplit(fresh_databases.url("postgresql")).path
     report = examine(database_url=postgres_server.socket_url.replace("/postgres?", f"{name}?"))
     assert report.errors == []
-    assert "unix socket" in report["tls"].says
+    assert "unix socket" in report["tls"].message

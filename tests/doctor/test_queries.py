@@ -35,7 +35,7 @@ def test_no_statement_statistics(fresh_databases, examine):
     """Without them nobody knows what to mend first."""
     report = examine(database_url=fresh_databases.url("postgresql"))
     assert report["no-statement-statistics"].level == "warn"
-    assert "CREATE EXTENSION pg_stat_statements" in report["no-statement-statistics"].mend
+    assert "CREATE EXTENSION pg_stat_statements" in report["no-statement-statistics"].fix
 
 
 def test_statement_statistics_that_are_not_loaded(postgres_server, fresh_databases, admin, examine):
@@ -45,7 +45,7 @@ def test_statement_statistics_that_are_not_loaded(postgres_server, fresh_databas
     url = fresh_databases.url("postgresql", migrated=False)
     admin(url).execute("CREATE EXTENSION pg_stat_statements")
     report = examine(database_url=url)
-    assert "did not load" in report["no-statement-statistics"].says
+    assert "did not load" in report["no-statement-statistics"].message
 
 
 @pytest.mark.slow
@@ -60,8 +60,8 @@ def test_a_slow_statement(database, examine):
     report = examine(database_url=url)
     found = report["slow-statement"]
     assert found.level == "warn"
-    assert re.fullmatch(r"1 calls, [\d.]+ s on average: SELECT pg_sleep\(\$1\), \$2 AS who", found.says)
-    assert SECRET not in found.says + found.mend
+    assert re.fullmatch(r"1 calls, [\d.]+ s on average: SELECT pg_sleep\(\$1\), \$2 AS who", found.message)
+    assert SECRET not in found.message + found.fix
 
 
 def test_literals_are_not_shown():
@@ -95,8 +95,8 @@ def test_a_filter_without_an_index(database, examine, eventually):
         return "filter-without-index" in report and report["filter-without-index"]
 
     finding = eventually(found, "the server's statistics have arrived")
-    assert finding.says.startswith("large was read from end to end")
-    assert "large" in finding.mend
+    assert finding.message.startswith("large was read from end to end")
+    assert "large" in finding.fix
 
 
 def test_a_small_table_needs_no_index(database, examine):
@@ -128,7 +128,7 @@ def test_the_query_log(own_postgres, database, examine, value, name, level, even
     found = examine(database_url=database[0])[name]
     assert found.level == level
     if level == "warn":
-        own_postgres.sql(*found.mend.partition("  --")[0].split("; "))
+        own_postgres.sql(*found.fix.partition("  --")[0].split("; "))
         eventually(lambda: examine(database_url=database[0])["query-log"].level == "ok", "what mends it has mended it")
 
 
@@ -146,8 +146,8 @@ def test_a_session_that_sits_in_a_transaction(database, examine, eventually):
             "it sat long enough",
         )
         found = report["idle-in-transaction"]
-        assert f"process {sitting.info.backend_pid} of postgres (forgotten)" in found.says
-        assert f"pg_terminate_backend({sitting.info.backend_pid})" in found.mend
+        assert f"process {sitting.info.backend_pid} of postgres (forgotten)" in found.message
+        assert f"pg_terminate_backend({sitting.info.backend_pid})" in found.fix
 
 
 def test_an_index_that_failed(database, examine):
@@ -157,4 +157,4 @@ def test_an_index_that_failed(database, examine):
     with pytest.raises(psycopg.errors.UniqueViolation):
         connection.execute("CREATE UNIQUE INDEX CONCURRENTLY one_each ON twice (who)")
     found = examine(database_url=url)["invalid-index"]
-    assert found.mend == "REINDEX INDEX CONCURRENTLY one_each"
+    assert found.fix == "REINDEX INDEX CONCURRENTLY one_each"

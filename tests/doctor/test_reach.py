@@ -19,9 +19,9 @@ def test_an_unknown_host(examine):
     """A typing error in the host would look like a broken network."""
     report = examine(database_url="postgresql://ann:Zk9-secret@nonexistent.invalid/aragora")
     assert report.errors == ["unknown-host"]
-    assert "nonexistent.invalid" in report["unknown-host"].says
-    assert report["unknown-host"].mend.startswith("getent hosts nonexistent.invalid")
-    assert report["port"].says == "not tried, because host has to be in order first"
+    assert "nonexistent.invalid" in report["unknown-host"].message
+    assert report["unknown-host"].fix.startswith("getent hosts nonexistent.invalid")
+    assert report["port"].message == "not tried, because host has to be in order first"
 
 
 def test_a_closed_port(examine):
@@ -29,24 +29,24 @@ def test_a_closed_port(examine):
     port = free_port()
     report = examine(database_url=f"postgresql://ann:Zk9-secret@127.0.0.1:{port}/aragora")
     assert report.errors == ["closed-port"]
-    assert report["closed-port"].says == f"127.0.0.1:{port}: nothing listens there"
-    assert f"pg_isready -h 127.0.0.1 -p {port}" in report["closed-port"].mend
-    assert "ARAGORA_PG_PORT" in report["closed-port"].mend
+    assert report["closed-port"].message == f"127.0.0.1:{port}: nothing listens there"
+    assert f"pg_isready -h 127.0.0.1 -p {port}" in report["closed-port"].fix
+    assert "ARAGORA_PG_PORT" in report["closed-port"].fix
 
 
 def test_a_firewall_that_drops_packets(silent_port, examine):
     """The security group is the most common fault of all, and looks like waiting."""
     report = examine(database_url=f"postgresql://ann:Zk9-secret@127.0.0.1:{silent_port}/aragora", connect_timeout=2)
     assert report.errors == ["no-answer"]
-    assert report["no-answer"].says == f"127.0.0.1:{silent_port}: nobody answers"
-    assert "security group" in report["no-answer"].mend
+    assert report["no-answer"].message == f"127.0.0.1:{silent_port}: nobody answers"
+    assert "security group" in report["no-answer"].fix
 
 
 def test_a_missing_socket(tmp_path, examine):
     """Somebody who gave the wrong folder for the socket would look for a network fault."""
     report = examine(database_url=f"postgresql:///aragora?host={tmp_path}")
     assert report.errors == ["unknown-host"]
-    assert str(tmp_path) in report["unknown-host"].says
+    assert str(tmp_path) in report["unknown-host"].message
 
 
 @pytest.fixture
@@ -88,8 +88,8 @@ def test_missing_tls(healthy_url, examine):
     """The guide's sslmode=require meets a server without certificates."""
     report = examine(database_url=f"{healthy_url}?sslmode=require")
     assert report.errors == ["no-tls"]
-    assert "sslmode=require" in report["no-tls"].says
-    assert report["login"].says == "not tried, because tls has to be in order first"
+    assert "sslmode=require" in report["no-tls"].message
+    assert report["login"].message == "not tried, because tls has to be in order first"
 
 
 def test_a_network_in_the_clear(own_postgres, examine):
@@ -99,7 +99,7 @@ def test_a_network_in_the_clear(own_postgres, examine):
     """
     report = examine(database_url=own_postgres.url("127.0.0.2"))
     assert report["not-encrypted"].level == "warn"
-    assert "127.0.0.2" in report["not-encrypted"].says
+    assert "127.0.0.2" in report["not-encrypted"].message
 
 
 # -- certificates -----------------------------------------------------------------------------------------------------
@@ -123,7 +123,7 @@ def test_a_certificate_of_our_own_authority(own_postgres, certify, authority, ro
     certify(authority.issue_cert("localhost", "127.0.0.1"))
     report = examine(database_url=own_postgres.url("localhost", sslmode="verify-full", sslrootcert=root))
     assert report.errors == []
-    assert "trusted" in report["certificate"].says
+    assert "trusted" in report["certificate"].message
     assert report["login"].level == "ok"
 
 
@@ -143,7 +143,7 @@ def test_a_certificate_for_another_name(own_postgres, certify, authority, root, 
     certify(authority.issue_cert("db.example"))
     report = examine(database_url=own_postgres.url("localhost", sslmode="verify-full", sslrootcert=root))
     assert report.errors == ["wrong-host-name"]
-    assert "DNS:localhost" in report["wrong-host-name"].mend
+    assert "DNS:localhost" in report["wrong-host-name"].fix
     report = examine(database_url=own_postgres.url("localhost", sslmode="verify-ca", sslrootcert=root))
     assert report.errors == []
 
@@ -153,7 +153,7 @@ def test_an_expired_certificate(own_postgres, certify, authority, root, examine)
     certify(authority.issue_cert("localhost", not_after=datetime.now(UTC) - timedelta(days=1)))
     report = examine(database_url=own_postgres.url("localhost", sslmode="verify-full", sslrootcert=root))
     assert report.errors == ["expired-certificate"]
-    assert "-dates" in report["expired-certificate"].mend
+    assert "-dates" in report["expired-certificate"].fix
 
 
 def test_a_certificate_that_ends_soon(own_postgres, certify, authority, root, examine):
@@ -176,7 +176,7 @@ def test_a_certificate_that_nobody_looks_at(own_postgres, certify, authority, ex
     certify(authority.issue_cert("db.example"))
     report = examine(database_url=own_postgres.url("localhost", sslmode="require"))
     assert report.errors == []
-    assert "whose certificate it is, is not looked at" in report["certificate"].says
+    assert "whose certificate it is, is not looked at" in report["certificate"].message
 
 
 def test_no_common_version(own_postgres, certify, authority, root, examine, eventually):

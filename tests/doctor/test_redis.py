@@ -11,8 +11,8 @@ import redis
 import trustme
 from redis_tls import NO_TLS, redis_speaks_tls
 
-from aragora_db.operate.doctor.context import Examination
-from aragora_db.operate.doctor.redis_server import judge_version
+from aragora_db.operate.doctor.context import DoctorContext
+from aragora_db.operate.doctor.redis import judge_version
 from aragora_db.testing.plugin import missing
 from aragora_db.testing.process import free_port
 
@@ -27,7 +27,7 @@ def test_no_redis(examine):
     """On a laptop there is none, and that is no fault."""
     report = examine()
     assert report["redis-login"].level == "skipped"
-    assert "ARAGORA_REDIS_URL" in report["redis-login"].says
+    assert "ARAGORA_REDIS_URL" in report["redis-login"].message
 
 
 def test_an_unknown_host(of):
@@ -39,12 +39,12 @@ def test_a_closed_port(of):
     """Redis is down, or listens on its socket only."""
     report = of(f"redis://:Zk9-secret@127.0.0.1:{free_port()}")
     assert report.errors == ["redis-closed-port"]
-    assert "redis-cli -h 127.0.0.1" in report["redis-closed-port"].mend
+    assert "redis-cli -h 127.0.0.1" in report["redis-closed-port"].fix
 
 
 def test_a_firewall(of, silent_port, monkeypatch):
     """The cache's security group knows the other instance only."""
-    monkeypatch.setattr(Examination, "seconds", 0.3)
+    monkeypatch.setattr(DoctorContext, "seconds", 0.3)
     assert of(f"redis://:Zk9-secret@127.0.0.1:{silent_port}").errors == ["redis-no-answer"]
 
 
@@ -88,7 +88,7 @@ def test_rights(of, start_redis):
     report = of(f"redis://nobody:Zk9-secret@127.0.0.1:{port}")
     assert report.errors == ["redis-not-permitted"]
     with closing(redis.Redis(port=port)) as client:
-        client.execute_command(*report["redis-not-permitted"].mend.split())
+        client.execute_command(*report["redis-not-permitted"].fix.split())
     assert of(f"redis://nobody:Zk9-secret@127.0.0.1:{port}").errors == []
     assert of(f"redis://other:Zk9-secret@127.0.0.1:{port}").errors == ["redis-not-permitted"]
     quiet = of(f"redis://quiet:Zk9-secret@127.0.0.1:{port}")
@@ -111,7 +111,7 @@ def test_a_redis_that_evicts(of, start_redis):
     report = of(f"redis://127.0.0.1:{port}")
     assert report.errors == []
     assert report["redis-evicting"].level == "warn"
-    assert "keys were evicted (allkeys-lru" in report["redis-evicting"].says
+    assert "keys were evicted (allkeys-lru" in report["redis-evicting"].message
 
 
 def test_a_redis_that_would_refuse_writes(of, start_redis):
@@ -120,7 +120,7 @@ def test_a_redis_that_would_refuse_writes(of, start_redis):
     report = of(f"redis://127.0.0.1:{port}")
     assert report["redis-noeviction"].level == "warn"
     with closing(redis.Redis(port=port)) as client:
-        client.execute_command(*report["redis-noeviction"].mend.partition("  #")[0].split())
+        client.execute_command(*report["redis-noeviction"].fix.partition("  #")[0].split())
     assert of(f"redis://127.0.0.1:{port}")["redis-memory"].level == "ok"
 
 
@@ -149,7 +149,7 @@ def test_sentinel(examine, start_redis, tmp_path):
     values = {"data_dir": tmp_path / "none", "redis_sentinel_hosts": f"127.0.0.1:{sentinel}"}
     report = examine(**values)
     assert report.errors == []
-    assert report["redis-settings"].says == f"sentinel: 127.0.0.1:{sentinel}"
+    assert report["redis-settings"].message == f"sentinel: 127.0.0.1:{sentinel}"
     assert report["redis-memory"].level == "ok"
     assert examine(**values, redis_sentinel_master="other").errors == ["redis-refused"]
     assert examine(data_dir=tmp_path, redis_sentinel_hosts=f"127.0.0.1:{free_port()}").errors == ["redis-closed-port"]
@@ -199,7 +199,7 @@ def test_tls(of, encrypted, tmp_path):
     url = f"rediss://:Zk9-secret@localhost:{port}"
     good = of(url, redis_ssl_ca_certs=tmp_path / "ca.pem")
     assert good.errors == []
-    assert "TLSv1" in good["redis-tls"].says
+    assert "TLSv1" in good["redis-tls"].message
     assert of(url, redis_ssl_ca_certs=tmp_path / "other.pem").errors == ["redis-untrusted-certificate"]
     assert of(url).errors == ["redis-untrusted-certificate"]
     by_number = f"rediss://:Zk9-secret@127.0.0.1:{port}"
@@ -237,7 +237,7 @@ def test_an_expired_certificate(of, encrypted, tmp_path):
 @pytest.fixture
 def impatient(monkeypatch):
     """Doctor waits half a second for an answer to TLS's greeting."""
-    monkeypatch.setattr("aragora_db.operate.doctor.redis_reach._GREETING_SECONDS", 0.5)
+    monkeypatch.setattr("aragora_db.operate.doctor.redis._GREETING_SECONDS", 0.5)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -245,4 +245,4 @@ def test_no_tls(of, start_redis):
     """The guide's rediss:// meets a Redis without encryption in transit."""
     report = of(f"rediss://:Zk9-secret@127.0.0.1:{start_redis()}")
     assert report.errors == ["redis-no-tls"]
-    assert "did not answer TLS's greeting within 0.5 s: it probably speaks no TLS" in report["redis-no-tls"].says
+    assert "did not answer TLS's greeting within 0.5 s: it probably speaks no TLS" in report["redis-no-tls"].message

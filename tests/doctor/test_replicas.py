@@ -43,7 +43,7 @@ def test_a_replica_that_follows(cluster, of):
     report = of(cluster[1].url)
     assert report.errors == []
     assert report["replicas"].level == "ok"
-    assert "has replayed everything" in report["replicas"].says
+    assert "has replayed everything" in report["replicas"].message
 
 
 @pytest.mark.slow
@@ -51,7 +51,7 @@ def test_a_replica_as_the_database(cluster, examine):
     """The DSN names the replica: a real standby says so itself."""
     report = examine(database_url=cluster[1].url)
     assert report.errors == ["read-only-server"]
-    assert "pg_is_in_recovery" in report["read-only-server"].says
+    assert "pg_is_in_recovery" in report["read-only-server"].message
 
 
 @pytest.mark.slow

@@ -10,10 +10,9 @@ import pytest
 
 from aragora_db.cli import main
 from aragora_db.config import Settings
-from aragora_db.operate.doctor.check import Check, carry_out
-from aragora_db.operate.doctor.context import Examination
-from aragora_db.operate.doctor.finding import Fault
-from aragora_db.operate.doctor.table import checks, guide
+from aragora_db.operate.doctor.check import DoctorCheck, Fault, run_check
+from aragora_db.operate.doctor.checklist import checks, guide
+from aragora_db.operate.doctor.context import DoctorContext
 
 SECRET = "Zk9-secret"  # noqa: S105 -- what no report may show
 
@@ -51,53 +50,53 @@ def test_the_secrets_manager_without_its_package(monkeypatch, examine):
     """An image without the extra fails at start with an import error that names no package to install."""
     monkeypatch.setattr("aragora_db.operate.doctor.configuration.find_spec", lambda _name: None)
     report = examine(redis_url="redis://127.0.0.1:1", database_url="sqlite://")
-    assert report["extra-missing"].mend == "pip install 'aragora_db[redis]'"
+    assert report["extra-missing"].fix == "pip install 'aragora_db[redis]'"
     assert report["redis-settings"].level == "skipped"
 
 
 @pytest.fixture
-def examination():
-    """An examination of nothing."""
-    with Examination(Settings.explicit) as made:
+def context():
+    """An context of nothing."""
+    with DoctorContext(Settings.explicit) as made:
         yield made
 
 
-def test_a_check_that_breaks_is_a_finding(examination):
+def test_a_check_that_breaks_is_a_finding(context):
     """A traceback hides the other forty checks, and a driver's text quotes the connection string."""
 
-    def broken(_examination):
+    def broken(_context):
         raise RuntimeError(SECRET)
 
-    [found] = carry_out(Check("one", "One?", broken), examination, ())
+    [found] = run_check(DoctorCheck("one", "One?", broken), context, ())
     assert (found.level, found.name, found.check) == ("error", "could-not-be-checked", "one")
-    assert "RuntimeError" in found.says
-    assert SECRET not in found.says
+    assert "RuntimeError" in found.message
+    assert SECRET not in found.message
 
 
-def test_a_check_that_hangs_is_a_finding(examination):
+def test_a_check_that_hangs_is_a_finding(context):
     """A firewall that drops everything must not hold the report up for ever."""
     release = threading.Event()
 
-    def hanging(_examination):
+    def hanging(_context):
         release.wait(60)
         yield from ()
 
-    [found] = carry_out(Check("one", "One?", hanging, seconds=0.05), examination, ())
+    [found] = run_check(DoctorCheck("one", "One?", hanging, seconds=0.05), context, ())
     release.set()
     assert found.name == "could-not-be-checked"
-    assert "0.05 s" in found.says
+    assert "0.05 s" in found.message
 
 
-def test_what_a_check_found_before_it_broke_is_kept(examination):
+def test_what_a_check_found_before_it_broke_is_kept(context):
     """Half a finding may be the cause of the other half."""
     fault = Fault("two", "warn", "Two.", "echo {what}")
 
-    def breaking(_examination):
+    def breaking(_context):
         yield fault.found("there is two", what="two")
         raise RuntimeError
 
-    first, second = carry_out(Check("one", "One?", breaking), examination, ())
-    assert (first.name, first.mend) == ("two", "echo two")
+    first, second = run_check(DoctorCheck("one", "One?", breaking), context, ())
+    assert (first.name, first.fix) == ("two", "echo two")
     assert second.name == "could-not-be-checked"
 
 

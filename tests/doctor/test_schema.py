@@ -86,8 +86,8 @@ def test_pending_migrations(dialect, fresh_databases, revisions, examine):
     revisions.add("20991231_newest")
     report = examine(database_url=url)
     assert report.errors == ["pending-migrations"]
-    assert f"2 revisions are pending after {head}" in report["pending-migrations"].says
-    assert report["pending-migrations"].mend == "aragora-db migrate"
+    assert f"2 revisions are pending after {head}" in report["pending-migrations"].message
+    assert report["pending-migrations"].fix == "aragora-db migrate"
     with closing(Database(url)) as database:
         database.migrate()
     assert examine(database_url=url).errors == []
@@ -102,7 +102,7 @@ def test_a_database_of_a_newer_version(dialect, fresh_databases, revisions, exam
     revisions.remove("20991230_newer")
     report = examine(database_url=url)
     assert report.errors == ["schema-ahead"]
-    assert "20991230_newer" in report["schema-ahead"].says
+    assert "20991230_newer" in report["schema-ahead"].message
     revisions.add("20991231_mine")
     report = examine(database_url=url)
     assert report.errors == ["schema-diverged"]
@@ -115,7 +115,7 @@ def test_an_edited_revision(dialect, fresh_databases, revisions, examine):
     revisions.edit(edited)
     report = examine(database_url=url)
     assert report.errors == ["revision-edited"]
-    assert edited in report["revision-edited"].says
+    assert edited in report["revision-edited"].message
 
 
 def test_drift(dialect, fresh_databases, statements, examine):
@@ -125,7 +125,7 @@ def test_drift(dialect, fresh_databases, statements, examine):
     statements(url, f"DROP INDEX {index}")
     report = examine(database_url=url)
     assert report.errors == ["schema-drift"]
-    assert index in report["schema-drift"].says
+    assert index in report["schema-drift"].message
 
 
 def _index_names(url):
@@ -163,4 +163,4 @@ def test_a_role_that_may_not_make_temporary_tables(own_healthy_url, admin, exami
     report = examine(database_url=own_healthy_url)
     assert report.errors == []
     assert [finding.level for finding in report.of("schema")] == ["ok", "skipped"]
-    assert report.of("schema")[1].mend.startswith("aragora-db check")
+    assert report.of("schema")[1].fix.startswith("aragora-db check")

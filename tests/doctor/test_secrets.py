@@ -58,11 +58,11 @@ def test_a_database_that_only_the_secret_names(store, healthy_url, redis_server,
     name = store(DATABASE_URL=healthy_url, ARAGORA_REDIS_URL=redis_server.url)
     report = examine(use_secrets_manager=True, secret_name=name)
     assert report.errors == []
-    assert report["secrets"].says == f"{name} can be read"
+    assert report["secrets"].message == f"{name} can be read"
     assert report["login"].level == "ok"
     assert report["redis-login"].level == "ok"
     password = healthy_url.split(":")[2].split("@")[0]
-    assert all(password not in finding.says + finding.mend for finding in report.findings)
+    assert all(password not in finding.message + finding.fix for finding in report.findings)
 
 
 def test_a_secret_that_does_not_exist(store, examine):
@@ -72,9 +72,9 @@ def test_a_secret_that_does_not_exist(store, examine):
     assert report.errors == ["secrets-unreadable"]
     for check in ("database", "redis-settings"):
         assert report[check].level == "skipped"
-        assert report[check].says == "not tried, because secrets has to be in order first"
-    assert report["host"].says == "not tried, because database has to be in order first"
-    assert "--secret-id aragora/nowhere --region us-east-1" in report["secrets-unreadable"].mend
+        assert report[check].message == "not tried, because secrets has to be in order first"
+    assert report["host"].message == "not tried, because database has to be in order first"
+    assert "--secret-id aragora/nowhere --region us-east-1" in report["secrets-unreadable"].fix
 
 
 def test_aws_is_away(aws, monkeypatch, examine):  # noqa: ARG001 -- the credentials

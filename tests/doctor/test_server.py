@@ -14,8 +14,8 @@ import pytest
 from psycopg import sql
 from support import HANG_SECONDS
 
+from aragora_db.operate.doctor.check import Finding
 from aragora_db.operate.doctor.clock import judge_clock
-from aragora_db.operate.doctor.finding import Finding
 from aragora_db.operate.doctor.server import MINIMUM, judge_version
 from aragora_db.testing.binaries import find_pgbouncer
 from aragora_db.testing.plugin import missing
@@ -70,7 +70,7 @@ def test_a_transaction_pooler_that_nobody_mentioned(pooled, fresh_databases, exa
     url = pooled(fresh_databases.url("postgresql"), "transaction")
     report = examine(database_url=url)
     assert report.errors == ["pooler-not-recognised"]
-    assert "different server processes" in report["pooler-not-recognised"].says
+    assert "different server processes" in report["pooler-not-recognised"].message
     mended = examine(database_url=url, pooler="transaction")
     assert mended.errors == []
 
@@ -79,7 +79,7 @@ def test_a_session_pooler_is_no_fault(pooled, fresh_databases, examine):
     """What is said about it costs prepared statements for nothing."""
     report = examine(database_url=pooled(fresh_databases.url("postgresql"), "session"))
     assert report.errors == []
-    assert report["pooler"].says == "a pooler that keeps sessions apart"
+    assert report["pooler"].message == "a pooler that keeps sessions apart"
 
 
 # -- version, encoding, rights ----------------------------------------------------------------------------------------
@@ -97,7 +97,7 @@ def test_an_old_server(postgres_server):
     assert judge_version(number).level == "ok"
     old = judge_version(number, minimum=major + 1)
     assert (old.level, old.name) == ("error", "old-server")
-    assert f"PostgreSQL {major}." in old.says
+    assert f"PostgreSQL {major}." in old.message
     new = judge_version(number, newest=major - 1, minimum=1)
     assert (new.level, new.name) == ("warn", "untested-server")
     assert major >= MINIMUM
@@ -111,7 +111,7 @@ def test_another_encoding(postgres_server, make_role, admin, examine):
         url = postgres_server.url_for(name)
         report = examine(database_url=make_role(url).url(url))
         assert report["wrong-encoding"].level == "error"
-        assert "LATIN1" in report["wrong-encoding"].says
+        assert "LATIN1" in report["wrong-encoding"].message
     finally:
         admin().execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
 
@@ -123,7 +123,7 @@ def test_a_role_that_may_not_write(fresh_databases, make_role, admin, examine):
     admin(url).execute(sql.SQL("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {}").format(sql.Identifier(role.name)))
     report = examine(database_url=role.url(url))
     assert report.errors == ["no-write-right"]
-    assert f"-v app={role.name} -f deploy/postgres/roles.sql" in report["no-write-right"].mend
+    assert f"-v app={role.name} -f deploy/postgres/roles.sql" in report["no-write-right"].fix
 
 
 def test_a_superuser(fresh_databases, examine):
@@ -197,7 +197,7 @@ def test_a_server_with_another_clock(set_clock, own_postgres, examine):
         set_clock(seconds)
         found = examine(database_url=own_postgres.url())[name]
         assert found.level == level
-        assert ("behind" in found.says) == (seconds < 0)
+        assert ("behind" in found.message) == (seconds < 0)
 
 
 def test_a_slow_network_is_no_clock_skew():
@@ -228,10 +228,10 @@ def test_a_pool_larger_than_the_server_allows(small_server, examine):
     report = examine(database_url=small_server.url(), pool_size=20, pool_max_overflow=15, instances=2)
     assert report.errors == ["pool-too-large"]
     found = report["pool-too-large"]
-    assert found.says == "2 x (20 + 15) and a migration need 72 connections, and the server has 17 for them"
-    assert "ARAGORA_DB_POOL_SIZE=" in found.mend
+    assert found.message == "2 x (20 + 15) and a migration need 72 connections, and the server has 17 for them"
+    assert "ARAGORA_DB_POOL_SIZE=" in found.fix
     size, overflow = (
-        int(part.partition("=")[2].rstrip(",")) for part in found.mend.split() if part[:10] == "ARAGORA_DB"
+        int(part.partition("=")[2].rstrip(",")) for part in found.fix.split() if part[:10] == "ARAGORA_DB"
     )
     mended = examine(database_url=small_server.url(), pool_size=size, pool_max_overflow=overflow, instances=2)
     assert mended.errors == []
@@ -248,4 +248,4 @@ def test_limits_of_role_and_database(own_healthy_url, admin, examine):
     admin().execute(sql.SQL("ALTER ROLE {} CONNECTION LIMIT 12").format(user))
     report = examine(database_url=own_healthy_url, pool_size=20, pool_max_overflow=15)
     assert report.errors == ["pool-too-large"]
-    assert "the role may have 12 connections" in report["pool-too-large"].says
+    assert "the role may have 12 connections" in report["pool-too-large"].message

@@ -27,8 +27,8 @@ from aragora_db.cli import main
 from aragora_db.config import Settings
 from aragora_db.database import Database
 from aragora_db.operate.health import app
-from aragora_db.operate.health.checks import Check, all_checks
-from aragora_db.operate.health.drain import Drain
+from aragora_db.operate.health.checks import HealthCheck, all_checks
+from aragora_db.operate.health.context import Drain
 from aragora_db.testing.binaries import find_postgres, find_redis
 from aragora_db.testing.plugin import missing
 from aragora_db.testing.process import ServerProcess, launch, log_path, server_account
@@ -104,7 +104,7 @@ def hold_against(document: dict[str, Any], method: str, path: str, answer: httpx
 
 
 @pytest.fixture(scope="session")
-def checks() -> list[type[Check]]:
+def checks() -> list[type[HealthCheck]]:
     """The class of every check."""
     database = Database("sqlite://")
     kinds = [type(check) for check in all_checks(database)]
@@ -113,7 +113,7 @@ def checks() -> list[type[Check]]:
 
 
 @pytest.fixture(autouse=True)
-def patient_checks(checks: list[type[Check]], monkeypatch: pytest.MonkeyPatch) -> None:
+def patient_checks(checks: list[type[HealthCheck]], monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait long for every check: two seconds prove nothing on a busy machine. A test of hangs sets its own time."""
     for check in checks:
         monkeypatch.setattr(check, "timeout", HANG_SECONDS)

@@ -90,8 +90,8 @@ def test_a_database_that_dies(own_postgres, serve_app, secrets_of):
     _assert_silent(_every_body(served.client), words)
     own_postgres.kill()
     [probe] = [route.endpoint for route in served.client.application.routes if route.path == "/readyz"]
-    for watched in probe.__self__._context.watch._watched.values():
-        watched._last = None
+    for cached in probe.__self__._context.checks._cached.values():
+        cached._last = None
     bodies = _every_body(served.client)
     assert "not_ready" in bodies["GET", "/readyz"]
     _assert_silent(bodies, words)

@@ -15,6 +15,7 @@ from concurrent_work import Job, forked
 from support import HANG_SECONDS, clean_environment
 
 from aragora_db.config import Settings, parse_dsn
+from aragora_db.config.resolve import resolve
 from aragora_db.config.secrets.aws import SecretsManager, secrets_manager
 from aragora_db.config.secrets.rds_iam import IamTokens
 from aragora_db.config.secrets.source import RotatingSource, SecretSource
@@ -54,17 +55,17 @@ def test_the_environment_wins(put, aws, secret_name):
     put(secret_name, {"ARAGORA_POSTGRES_DSN": ONE, "ARAGORA_REDIS_URL": "redis://cache:6379"})
     settings = Settings.explicit(use_secrets_manager=True, secret_name=secret_name, aws_region=WEST, database_url=TWO)
     manager = secrets_manager(settings)
-    assert "second" in settings.resolve(manager).url()
+    assert "second" in resolve(settings, manager).url()
     assert aws.asked == []
 
 
 def test_aws_fills_what_is_missing(put, settings, secret_name):
     """The whole point: no password in a file."""
     put(secret_name, {"DATABASE_URL": ONE})
-    assert "first" in settings.resolve(secrets_manager(settings)).url()
+    assert "first" in resolve(settings, secrets_manager(settings)).url()
     put(secret_name, {"DATABASE_URL": ONE, "ARAGORA_POSTGRES_DSN": TWO})
     secrets_manager(settings).refresh()
-    assert "second" in settings.resolve(secrets_manager(settings)).url()
+    assert "second" in resolve(settings, secrets_manager(settings)).url()
 
 
 def test_the_database_secret(put, source, secret_name, aws):
@@ -97,7 +98,7 @@ def test_no_database_anywhere(put, settings, secret_name):
     """A secret without a database must not end in SQLite."""
     put(secret_name, {"REDIS_URL": "redis://cache:6379"})
     with pytest.raises(ConfigurationError, match="neither ARAGORA_POSTGRES_DSN nor DATABASE_URL"):
-        settings.resolve(secrets_manager(settings))
+        resolve(settings, secrets_manager(settings))
 
 
 def test_an_arn(put, aws, secret_name, shared_moto):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from aragora_db.config.resolve import resolve
 from aragora_db.config.secrets.aws import SecretsManager
 from aragora_db.engine import Target, create_engine
 from aragora_db.errors import SecretUnavailable
@@ -15,7 +16,7 @@ def test_an_outage_after_a_good_value(aws, shared_moto, secret_name, role, setti
     """The old code forgot its secrets when AWS was away for a moment, and every new connection failed from then on."""
     shared_moto.put(secret_name, {"DATABASE_URL": role.dsn("first")})
     source = SecretsManager(secret_name, [WEST], 0.2)
-    target = Target(settings, settings.resolve(source), where=lambda: settings.resolve(source), renew=source.refresh)
+    target = Target(settings, resolve(settings, source), where=lambda: resolve(settings, source), renew=source.refresh)
     engine = create_engine(target, pool_size=1, pool_recycle=0)
 
     def user():

@@ -15,7 +15,9 @@ from concurrent_work import Job
 from sqlalchemy import text
 from support import HANG_SECONDS
 
-from aragora_db.config import parse_dsn, refreshing_value
+from aragora_db.config import parse_dsn
+from aragora_db.config.resolve import resolve
+from aragora_db.config.secrets import refreshing_value
 from aragora_db.config.secrets.aws import secrets_manager
 from aragora_db.database import Database
 from aragora_db.engine import Target, create_async_engine, create_engine
@@ -36,7 +38,7 @@ def manager(settings):
 def target(settings, manager, put, secret_name, role):
     """A target whose password is ``first``, in the secret and on the server."""
     put(secret_name, {"DATABASE_URL": role.dsn("first")})
-    return Target(settings, settings.resolve(manager), where=lambda: settings.resolve(manager), renew=manager.refresh)
+    return Target(settings, resolve(settings, manager), where=lambda: resolve(settings, manager), renew=manager.refresh)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import traceback
 import pytest
 
 from aragora_db.config import parse_dsn
-from aragora_db.config.secrets.secret_text import read_secret
+from aragora_db.config.secrets.source import read_secret
 from aragora_db.errors import ConfigurationError
 
 MARK = "Zk9"

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from aragora_db.at_fork import reset_in_children
-from aragora_db.config.refreshing_value import LastGood
 from aragora_db.config.secrets.aws_clients import AwsClients, discreet, error_code, failures
-from aragora_db.config.secrets.secret_text import DATABASE_NAMES, read_secret
+from aragora_db.config.secrets.refreshing_value import RefreshingValue
+from aragora_db.config.secrets.source import DATABASE_NAMES, RotatingSource, read_secret
+from aragora_db.config.settings import Settings
 from aragora_db.errors import ConfigurationError, SecretUnavailable
 
-if TYPE_CHECKING:
-    from aragora_db.config.settings import Settings
-
-__all__ = ["SecretsManager", "secrets_manager"]
+__all__ = ["SecretsManager", "secret_source", "secrets_manager"]
 
 _ARN: Final = "arn:"
 _NOT_FOUND: Final = "ResourceNotFoundException"
@@ -38,8 +36,8 @@ class SecretsManager:
         self._name, self._clients = name, AwsClients("secretsmanager")
         own = name.split(":")[3:4] if name.startswith(_ARN) else []
         self._regions = tuple(dict.fromkeys([*own, *regions]))
-        self._main: LastGood[_Values | None] = LastGood(f"secret {name}", self._read_main, ttl)
-        self._database: LastGood[_Values | None] = LastGood(f"secret {name}/database", self._read_database, ttl)
+        self._main = RefreshingValue[_Values | None](f"secret {name}", self._read_main, ttl)
+        self._database = RefreshingValue[_Values | None](f"secret {name}/database", self._read_database, ttl)
         reset_in_children(self)
 
     def __repr__(self) -> str:
@@ -91,7 +89,7 @@ class SecretsManager:
         self._main.reset_after_fork()
         self._database.reset_after_fork()
 
-    def _asked(self) -> list[LastGood[_Values | None]]:
+    def _asked(self) -> list[RefreshingValue[_Values | None]]:
         return [each for each in (self._main, self._database) if each.age is not None or each.error is not None]
 
     def _read_main(self) -> _Values | None:
@@ -147,8 +145,13 @@ def _in_region(name: str, region: str) -> str:
     return ":".join([*parts[:3], region, *parts[4:]])
 
 
+def secret_source(settings: Settings) -> RotatingSource | None:
+    """Return AWS Secrets Manager if the settings use it, else None. Connects to nothing and does not load boto3."""
+    return secrets_manager(settings) if settings.use_secrets_manager else None
+
+
 def secrets_manager(settings: Settings) -> SecretsManager:
-    """The source that settings describe; one in a process for the same secret, regions and time to live."""
+    """Return the process's one source for the secret, regions and time to live that settings name."""
     listed = (region.strip() for region in settings.secret_regions.split(","))
     key = (
         settings.secret_name,

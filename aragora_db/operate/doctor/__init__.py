@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aragora_db.operate.doctor.finding import Finding, healthy
-from aragora_db.operate.doctor.run import diagnose
+from aragora_db.operate.doctor.check import Finding, healthy
+from aragora_db.operate.doctor.checklist import diagnose
 
 __all__ = ["Finding", "diagnose", "healthy"]

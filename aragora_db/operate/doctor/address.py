@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Address", "connect", "postgresql_addresses", "reason", "resolve"]
+__all__ = ["ServerAddress", "connect", "postgresql_addresses", "reason", "resolve_host"]
 
 _SOCKET_FOLDERS = ("/var/run/postgresql", "/tmp")  # noqa: S108 -- Debian's libpq, and everybody else's
 
 
 @dataclass(frozen=True)
-class Address:
+class ServerAddress:
     """A host and a port, or a unix socket.
 
     Attributes:
@@ -38,7 +38,7 @@ class Address:
         return bool(self.path) or (self.number or self.host) in {"localhost", "127.0.0.1", "::1"}
 
 
-def postgresql_addresses(parameters: Mapping[str, str]) -> tuple[Address, ...]:
+def postgresql_addresses(parameters: Mapping[str, str]) -> tuple[ServerAddress, ...]:
     """The hosts of a connection string, in libpq's order."""
     hosts = parameters.get("host", "").split(",")
     numbers = parameters.get("hostaddr", "").split(",")
@@ -50,16 +50,16 @@ def postgresql_addresses(parameters: Mapping[str, str]) -> tuple[Address, ...]:
     return tuple(_address(*each) for each in zip(hosts, numbers, ports, strict=False))
 
 
-def _address(host: str, number: str, port: str) -> Address:
+def _address(host: str, number: str, port: str) -> ServerAddress:
     chosen = int(port or 5432)
     if not number and (not host or host.startswith(("/", "@"))):
         folders = (host,) if host else _SOCKET_FOLDERS
         paths = [f"{folder}/.s.PGSQL.{chosen}" for folder in folders]
-        return Address("", chosen, path=next((path for path in paths if Path(path).exists()), paths[-1]))
-    return Address(host, chosen, number)
+        return ServerAddress("", chosen, path=next((path for path in paths if Path(path).exists()), paths[-1]))
+    return ServerAddress(host, chosen, number)
 
 
-def resolve(address: Address) -> str:
+def resolve_host(address: ServerAddress) -> str:
     """Look the name up.
 
     Returns:
@@ -76,7 +76,7 @@ def resolve(address: Address) -> str:
     return ""
 
 
-def connect(address: Address, seconds: float) -> socket.socket:
+def connect(address: ServerAddress, seconds: float) -> socket.socket:
     """Open a connection.
 
     Raises:

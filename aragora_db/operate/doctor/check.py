@@ -1,19 +1,106 @@
-"""What a check is, and how one is run: with a time limit, and without ever ending in a traceback."""
+"""What a check is, what it finds, and how it is run: with a time limit, and without ever ending in a traceback.
+
+Faults are declared once, for the terminal, JSON and the guide.
+"""
 
 from __future__ import annotations
 
+import re
 import threading
 import traceback
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from aragora_db.errors import ConfigurationError
-from aragora_db.operate.doctor.context import Examination
-from aragora_db.operate.doctor.finding import Fault, Finding, ok, skipped
+from aragora_db.operate.doctor.context import DoctorContext
 
-__all__ = ["COULD_NOT_BE_CHECKED", "Check", "carry_out", "for_file", "for_redis", "for_server", "for_urls"]
+__all__ = [
+    "COULD_NOT_BE_CHECKED",
+    "DoctorCheck",
+    "Fault",
+    "Finding",
+    "Level",
+    "for_file",
+    "for_redis",
+    "for_server",
+    "for_urls",
+    "healthy",
+    "ok",
+    "quoted",
+    "run_check",
+    "skipped",
+]
+
+Level: TypeAlias = Literal["ok", "warn", "error", "skipped"]
+
+_PLAIN: Final = re.compile(r"[a-z_][a-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report.
+
+    Attributes:
+        level: ``skipped`` is a check that does not apply, or that could not be tried.
+        name: the fault, such as ``wrong-password``; the check's own name when there is none.
+        message: cause and object, or why the check was skipped.
+        fix: a command or a setting to paste. Nobody has run it.
+        check: the check that found it.
+    """
+
+    level: Level
+    name: str
+    message: str
+    fix: str = ""
+    check: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        """Return the finding as ``--json`` prints it; its keys are fixed names."""
+        return {"level": self.level, "name": self.name, "says": self.message, "mend": self.fix, "check": self.check}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that can be wrong.
+
+    Attributes:
+        name: what it is called, in reports and in the guide.
+        level: how bad it is.
+        description: what it means in practice, for the guide.
+        fix: what to do about it, with ``{names}`` for what is known only when it was found.
+    """
+
+    name: str
+    level: Literal["warn", "error"]
+    description: str
+    fix: str
+
+    def found(self, message: str, **values: object) -> Finding:
+        """The finding: cause and object, and the values that the fix names."""
+        return Finding(self.level, self.name, message, self.fix.format(**values))
+
+
+def ok(message: str) -> Finding:
+    """Nothing is wrong; what was seen."""
+    return Finding("ok", "", message)
+
+
+def skipped(reason: str, fix: str = "") -> Finding:
+    """The check does not apply, or could not be tried; the command that a person can try instead."""
+    return Finding("skipped", "", reason, fix)
+
+
+def quoted(name: str) -> str:
+    """A name as SQL takes it, quoted where it has to be."""
+    return name if _PLAIN.fullmatch(name) else '"' + name.replace('"', '""') + '"'
+
+
+def healthy(findings: list[Finding]) -> bool:
+    """Whether there is no error among them; warnings do not count."""
+    return all(finding.level != "error" for finding in findings)
+
 
 COULD_NOT_BE_CHECKED: Final = Fault(
     "could-not-be-checked",
@@ -23,21 +110,21 @@ COULD_NOT_BE_CHECKED: Final = Fault(
 )
 
 
-def _always(_examination: Examination) -> str:
+def _always(_context: DoctorContext) -> str:
     return ""
 
 
-def _nothing(_examination: Examination) -> tuple[str, ...]:
+def _nothing(_context: DoctorContext) -> tuple[str, ...]:
     return ()
 
 
 @dataclass(frozen=True)
-class Check:
+class DoctorCheck:
     """One line of the checklist.
 
     Attributes:
         name: what it is called.
-        asks: the question it answers, for the guide.
+        question: the question it answers, for the guide.
         run: looks, and yields what it found; nothing is the same as "ok".
         faults: everything that it can find.
         applies: returns why it does not apply, or nothing when it does.
@@ -47,41 +134,41 @@ class Check:
     """
 
     name: str
-    asks: str
-    run: Callable[[Examination], Iterable[Finding]]
+    question: str
+    run: Callable[[DoctorContext], Iterable[Finding]]
     faults: tuple[Fault, ...] = ()
-    applies: Callable[[Examination], str] = _always
+    applies: Callable[[DoctorContext], str] = _always
     needs: tuple[str, ...] = ()
     seconds: float = 15.0
-    needs_here: Callable[[Examination], tuple[str, ...]] = _nothing
+    needs_here: Callable[[DoctorContext], tuple[str, ...]] = _nothing
 
-    def blocked_by(self, examination: Examination, unsettled: Collection[str]) -> str | None:
+    def blocked_by(self, context: DoctorContext, unsettled: Collection[str]) -> str | None:
         """The first check that has to be in order before this one and is not."""
         blocked = next((name for name in self.needs if name in unsettled), None)
-        return blocked or next((name for name in self.needs_here(examination) if name in unsettled), None)
+        return blocked or next((name for name in self.needs_here(context) if name in unsettled), None)
 
 
-def for_server(examination: Examination) -> str:
+def for_server(context: DoctorContext) -> str:
     """Only where the database is a server."""
-    return "" if examination.is_server else f"the database is {examination.dsn.masked}, which is no server"
+    return "" if context.is_server else f"the database is {context.dsn.masked}, which is no server"
 
 
-def for_file(examination: Examination) -> str:
+def for_file(context: DoctorContext) -> str:
     """Only where the database is a file."""
-    return "" if examination.target.file is not None else "the database is no file"
+    return "" if context.target.file is not None else "the database is no file"
 
 
-def for_redis(examination: Examination) -> str:
+def for_redis(context: DoctorContext) -> str:
     """Only where a Redis is configured."""
     try:
-        return "" if examination.redis.named else "no Redis is configured (ARAGORA_REDIS_URL)"
+        return "" if context.redis.named else "no Redis is configured (ARAGORA_REDIS_URL)"
     except ConfigurationError:
         return ""  # the first check of Redis says what is wrong
 
 
-def for_urls(examination: Examination) -> str:
+def for_urls(context: DoctorContext) -> str:
     """Only where running instances were named."""
-    return "" if examination.urls else "no instance was named: aragora-db doctor --url http://INSTANCE:8080"
+    return "" if context.urls else "no instance was named: aragora-db doctor --url http://INSTANCE:8080"
 
 
 @dataclass
@@ -90,26 +177,26 @@ class _Outcome:
     done: bool = False
 
 
-def carry_out(check: Check, examination: Examination, unsettled: Collection[str]) -> list[Finding]:
+def run_check(check: DoctorCheck, context: DoctorContext, unsettled: Collection[str]) -> list[Finding]:
     """Run a check.
 
     Args:
         check: the check.
-        examination: what checks share.
+        context: what checks share.
         unsettled: the checks before it that failed, or could not be tried.
 
     Returns:
         At least one finding, each with the check's name.
     """
-    blocked = check.blocked_by(examination, unsettled)
+    blocked = check.blocked_by(context, unsettled)
     if blocked is not None:
         return [_stamped(skipped(f"not tried, because {blocked} has to be in order first"), check)]
     outcome = _Outcome()
 
     def look() -> None:
         try:
-            reason = check.applies(examination)
-            outcome.findings += [skipped(reason)] if reason else check.run(examination)
+            reason = check.applies(context)
+            outcome.findings += [skipped(reason)] if reason else check.run(context)
         except Exception as error:  # noqa: BLE001 -- a check that breaks is a finding, and the others go on
             # Without the text: a driver's may quote a connection string.
             frames = traceback.extract_tb(error.__traceback__)
@@ -126,10 +213,10 @@ def carry_out(check: Check, examination: Examination, unsettled: Collection[str]
     thread.join(check.seconds)
     found = list(outcome.findings)
     if not outcome.done:
-        examination.abandon()
+        context.abandon()
         found.append(COULD_NOT_BE_CHECKED.found(f"could not be checked: no end after {check.seconds:g} s"))
-    return [_stamped(finding, check) for finding in found or [ok(check.asks)]]
+    return [_stamped(finding, check) for finding in found or [ok(check.question)]]
 
 
-def _stamped(finding: Finding, check: Check) -> Finding:
+def _stamped(finding: Finding, check: DoctorCheck) -> Finding:
     return replace(finding, check=check.name, name=finding.name or check.name)

@@ -6,9 +6,8 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-from aragora_db.operate.doctor.check import Check, for_server
-from aragora_db.operate.doctor.context import Examination
-from aragora_db.operate.doctor.finding import Fault, Finding, ok
+from aragora_db.operate.doctor.check import DoctorCheck, Fault, Finding, for_server, ok
+from aragora_db.operate.doctor.context import DoctorContext
 
 __all__ = ["CHECKS", "judge_clock"]
 
@@ -40,25 +39,25 @@ def judge_clock(server: float, ours: float, uncertainty: float) -> Finding:
     skew = server - ours
     certain = max(0.0, abs(skew) - uncertainty)
     direction = "ahead of" if skew > 0 else "behind"
-    says = f"the server's clock is {abs(skew):.1f} s {direction} this machine's"
+    message = f"the server's clock is {abs(skew):.1f} s {direction} this machine's"
     if certain > _SKEW_BREAKS:
-        return CLOCK_WRONG.found(says)
+        return CLOCK_WRONG.found(message)
     if certain > _SKEW_WARNS:
-        return CLOCK_OFF.found(says)
-    return ok("the server's clock and this machine's agree" if certain == 0 else says)
+        return CLOCK_OFF.found(message)
+    return ok("the server's clock and this machine's agree" if certain == 0 else message)
 
 
-def _clock(examination: Examination) -> Iterator[Finding]:
-    examination.value("SELECT 1")  # opens the connection, if it is not open yet
-    with examination.connection.transaction():
+def _clock(context: DoctorContext) -> Iterator[Finding]:
+    context.value("SELECT 1")  # opens the connection, if it is not open yet
+    with context.connection.transaction():
         before = time.time()
-        row = examination.connection.execute(
-            "SELECT extract(epoch FROM pg_catalog.clock_timestamp())::float8"
-        ).fetchone()
+        row = context.connection.execute("SELECT extract(epoch FROM pg_catalog.clock_timestamp())::float8").fetchone()
         after = time.time()
     yield judge_clock(float(row[0]) if row else 0.0, (before + after) / 2, (after - before) / 2)
 
 
 CHECKS = (
-    Check("clock", "Do the server's clock and ours agree?", _clock, (CLOCK_OFF, CLOCK_WRONG), for_server, ("login",)),
+    DoctorCheck(
+        "clock", "Do the server's clock and ours agree?", _clock, (CLOCK_OFF, CLOCK_WRONG), for_server, ("login",)
+    ),
 )

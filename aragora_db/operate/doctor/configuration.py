@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from importlib.util import find_spec
 
-from aragora_db.config.resolve import names_a_database
+from aragora_db.config.guard import distributed_required
+from aragora_db.config.named_dsn import names_a_database
 from aragora_db.config.secrets.source import RotatingSource
 from aragora_db.errors import ConfigurationError, DistributedStateError
-from aragora_db.operate.doctor.check import Check
-from aragora_db.operate.doctor.context import Examination
-from aragora_db.operate.doctor.finding import Fault, Finding, ok
+from aragora_db.operate.doctor.check import DoctorCheck, Fault, Finding, ok
+from aragora_db.operate.doctor.context import DoctorContext
 
 __all__ = ["CHECKS"]
 
@@ -60,21 +60,21 @@ LOCAL_STATE = Fault(
 )
 
 
-def _settings(examination: Examination) -> Iterator[Finding]:
+def _settings(context: DoctorContext) -> Iterator[Finding]:
     try:
-        given = len(examination.settings.model_fields_set)
+        given = len(context.settings.model_fields_set)
     except ConfigurationError as error:
         yield SETTINGS_REFUSED.found(str(error))
     else:
-        misspelt = examination.settings.misspelt
+        misspelt = context.settings.misspelt
         for name, near in misspelt.items():
             yield MISSPELT.found(f"{name} is set, and nothing reads it", name=name, near=near)
         if not misspelt:
             yield ok(f"{given} settings given, the rest are defaults")
 
 
-def _extras(examination: Examination) -> Iterator[Finding]:
-    settings = examination.settings
+def _extras(context: DoctorContext) -> Iterator[Finding]:
+    settings = context.settings
     wanted = {
         "redis": ("redis", bool(settings.redis_url or settings.redis_sentinel_hosts or settings.redis_cluster_nodes)),
         "aws": ("boto3", settings.use_secrets_manager or settings.pg_iam_auth),
@@ -87,11 +87,11 @@ def _extras(examination: Examination) -> Iterator[Finding]:
     yield ok(f"installed: {', '.join(asked)}" if asked else "the settings need no extra")
 
 
-def _secrets(examination: Examination) -> Iterator[Finding]:
-    settings = examination.settings
+def _secrets(context: DoctorContext) -> Iterator[Finding]:
+    settings = context.settings
     values = {"secret": settings.secret_name, "region": settings.aws_region}
     try:
-        source = examination.secrets
+        source = context.secrets
         if source is not None:
             source.get("DATABASE_URL")
     except ConfigurationError as error:
@@ -106,21 +106,21 @@ def _secrets(examination: Examination) -> Iterator[Finding]:
         yield ok(f"{settings.secret_name} can be read")
 
 
-def _without_secrets(examination: Examination) -> str:
-    return "" if examination.settings.use_secrets_manager else "ARAGORA_USE_SECRETS_MANAGER is not true"
+def _without_secrets(context: DoctorContext) -> str:
+    return "" if context.settings.use_secrets_manager else "ARAGORA_USE_SECRETS_MANAGER is not true"
 
 
-def _needs_secret(examination: Examination) -> tuple[str, ...]:
+def _needs_secret(context: DoctorContext) -> tuple[str, ...]:
     """The secret, when the environment names no database, or no Redis where one is required."""
-    settings = examination.settings
+    settings = context.settings
     redis = settings.redis_url or settings.redis_sentinel_hosts or settings.redis_cluster_nodes
-    enough = names_a_database(settings) and (redis or not settings.distributed_required)
+    enough = names_a_database(settings) and (redis or not distributed_required(settings))
     return ("secrets",) if settings.use_secrets_manager and not enough else ()
 
 
-def _database(examination: Examination) -> Iterator[Finding]:
+def _database(context: DoctorContext) -> Iterator[Finding]:
     try:
-        yield ok(examination.dsn.masked)
+        yield ok(context.dsn.masked)
     except DistributedStateError as error:
         yield LOCAL_STATE.found(str(error))
     except ConfigurationError as error:
@@ -128,9 +128,11 @@ def _database(examination: Examination) -> Iterator[Finding]:
 
 
 CHECKS = (
-    Check("settings", "Can the settings be used?", _settings, (SETTINGS_REFUSED, MISSPELT)),
-    Check("extras", "Are the Python packages there that they ask for?", _extras, (EXTRA_MISSING,), needs=("settings",)),
-    Check(
+    DoctorCheck("settings", "Can the settings be used?", _settings, (SETTINGS_REFUSED, MISSPELT)),
+    DoctorCheck(
+        "extras", "Are the Python packages there that they ask for?", _extras, (EXTRA_MISSING,), needs=("settings",)
+    ),
+    DoctorCheck(
         "secrets",
         "Can the secret in AWS Secrets Manager be read?",
         _secrets,
@@ -139,7 +141,7 @@ CHECKS = (
         needs=("settings", "extras"),
         seconds=60,  # several regions, one after the other
     ),
-    Check(
+    DoctorCheck(
         "database",
         "Which database do they lead to, and is it one that instances may share?",
         _database,

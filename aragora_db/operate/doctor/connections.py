@@ -7,9 +7,8 @@ from typing import Final
 
 from aragora_db.config import PoolerMode, detect_pooler
 from aragora_db.config.budget import connection_budget
-from aragora_db.operate.doctor.check import Check, for_server
-from aragora_db.operate.doctor.context import Examination
-from aragora_db.operate.doctor.finding import Fault, Finding, ok
+from aragora_db.operate.doctor.check import DoctorCheck, Fault, Finding, for_server, ok
+from aragora_db.operate.doctor.context import DoctorContext
 from aragora_db.operate.doctor.login import POOLER_NOT_RECOGNISED
 
 __all__ = ["CHECKS"]
@@ -24,9 +23,9 @@ POOL_TOO_LARGE = Fault(
 )
 
 
-def _pooler(examination: Examination) -> Iterator[Finding]:
+def _pooler(context: DoctorContext) -> Iterator[Finding]:
     """Two connections: a pooler hands one's server process to the other, or makes up an id for it."""
-    first, second = examination.connection, examination.connect()
+    first, second = context.connection, context.connect()
     pid = "SELECT pg_catalog.pg_backend_pid()"
     shared = False
     first_ids: set[int] = set()
@@ -42,11 +41,11 @@ def _pooler(examination: Examination) -> Iterator[Finding]:
     second.close()
     moving = shared or len(first_ids) > 1
     between = moving or first.info.backend_pid not in first_ids
-    said = detect_pooler(examination.dsn, examination.settings.pooler)
+    said = detect_pooler(context.dsn, context.settings.pooler)
     if moving and said is not PoolerMode.TRANSACTION:
         yield POOLER_NOT_RECOGNISED.found(
             "two transactions of one connection met different server processes: a transaction pooler is in the way, "
-            f"and ARAGORA_DB_POOLER is {examination.settings.pooler}"
+            f"and ARAGORA_DB_POOLER is {context.settings.pooler}"
         )
     elif moving:
         yield ok("a transaction pooler, and treated as one")
@@ -58,20 +57,20 @@ def _pooler(examination: Examination) -> Iterator[Finding]:
         )
 
 
-def _capacity(examination: Examination) -> Iterator[Finding]:
-    settings = examination.settings
-    instances = examination.instances
+def _capacity(context: DoctorContext) -> Iterator[Finding]:
+    settings = context.settings
+    instances = context.instances
     shown = dict(
-        examination.rows(
+        context.rows(
             "SELECT name, setting::int FROM pg_catalog.pg_settings WHERE name IN "
             "('max_connections', 'superuser_reserved_connections', 'reserved_connections')"
         )
     )
-    [(of_role, of_database)] = examination.rows(
+    [(of_role, of_database)] = context.rows(
         "SELECT (SELECT rolconnlimit FROM pg_catalog.pg_roles WHERE rolname = current_user), "
         "(SELECT datconnlimit FROM pg_catalog.pg_database WHERE datname = current_database())"
     )
-    if detect_pooler(examination.dsn, settings.pooler) is PoolerMode.TRANSACTION:
+    if detect_pooler(context.dsn, settings.pooler) is PoolerMode.TRANSACTION:
         yield ok(
             f"the pooler opens connections, not we: its default_pool_size must fit into max_connections "
             f"{shown['max_connections']}"
@@ -102,10 +101,10 @@ def _capacity(examination: Examination) -> Iterator[Finding]:
 
 
 CHECKS = (
-    Check(
+    DoctorCheck(
         "pooler", "Is a pooler in the way, and do we know?", _pooler, (POOLER_NOT_RECOGNISED,), for_server, ("login",)
     ),
-    Check(
+    DoctorCheck(
         "capacity",
         "Do all instances' pools fit into the server?",
         _capacity,

@@ -6,25 +6,29 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
+
+import psycopg
+from psycopg import Connection
+from psycopg.pq import Conninfo
 
 from aragora_db.config import Dsn, SecretSource, Settings
+from aragora_db.config.resolve import resolve
+from aragora_db.config.secrets.aws import secret_source
+from aragora_db.config.secrets.rds_iam import iam_tokens
 from aragora_db.engine import Target
 from aragora_db.engine.postgresql import connect_arguments, libpq_parameters
 from aragora_db.errors import UsageError
-from aragora_db.operate.doctor.address import Address, postgresql_addresses
+from aragora_db.operate.doctor.address import ServerAddress, postgresql_addresses
 from aragora_db.operate.doctor.redis_client import RedisAccess
 
-if TYPE_CHECKING:
-    from psycopg import Connection
-
-__all__ = ["Examination"]
+__all__ = ["DoctorContext"]
 
 _STATEMENT_SECONDS = 10
 _CONNECT_SECONDS = 5
 
 
-class Examination:
+class DoctorContext:
     """One run of doctor. Nothing is opened before a check asks for it; every transaction is read-only.
 
     Args:
@@ -67,11 +71,7 @@ class Examination:
         Raises:
             ConfigurationError: the extra is missing, or the secret cannot be read.
         """
-        if not self.settings.use_secrets_manager:
-            return None
-        from aragora_db.config.secrets.aws import secrets_manager  # noqa: PLC0415 -- imports boto3
-
-        return secrets_manager(self.settings)
+        return secret_source(self.settings)
 
     @cached_property
     def dsn(self) -> Dsn:
@@ -80,7 +80,7 @@ class Examination:
         Raises:
             ConfigurationError: the settings lead to none.
         """
-        return self.settings.resolve(self.secrets)
+        return resolve(self.settings, self.secrets)
 
     @cached_property
     def target(self) -> Target:
@@ -112,13 +112,11 @@ class Examination:
     @cached_property
     def parameters(self) -> dict[str, str]:
         """What libpq will go by: the connection string, ours, the ``PG*`` variables and its defaults."""
-        from psycopg.pq import Conninfo  # noqa: PLC0415 -- SQLite needs no libpq
-
         defaults = {each.keyword.decode(): each.val.decode() for each in Conninfo.get_defaults() if each.val}
         return defaults | libpq_parameters(self.target)
 
     @cached_property
-    def addresses(self) -> tuple[Address, ...]:
+    def addresses(self) -> tuple[ServerAddress, ...]:
         """Where the server is said to be."""
         return postgresql_addresses(self.parameters)
 
@@ -137,12 +135,8 @@ class Examination:
             psycopg.OperationalError: the server did not let us in.
             ConfigurationError: no IAM token could be made.
         """
-        import psycopg  # noqa: PLC0415 -- SQLite needs no libpq
-
         target = target or self.target
         if self.settings.pg_iam_auth:
-            from aragora_db.config.secrets.rds_iam import iam_tokens  # noqa: PLC0415 -- for those who use it
-
             target = replace(target, dsn=iam_tokens(self.settings.aws_region).sign(target.dsn))
         arguments: dict[str, Any] = connect_arguments(target) | {"autocommit": False, "prepare_threshold": None}
         connection = psycopg.connect(**arguments)

@@ -6,9 +6,9 @@ import hashlib
 from collections.abc import Iterator
 
 from aragora_db.config import Backend, Dsn
-from aragora_db.operate.doctor.check import Check, for_redis, for_server
-from aragora_db.operate.doctor.context import Examination
-from aragora_db.operate.doctor.finding import Fault, Finding, ok, skipped
+from aragora_db.config.guard import distributed_required
+from aragora_db.operate.doctor.check import DoctorCheck, Fault, Finding, for_redis, for_server, ok, skipped
+from aragora_db.operate.doctor.context import DoctorContext
 
 __all__ = ["CHECKS", "fingerprint"]
 
@@ -47,8 +47,8 @@ def fingerprint(dsn: Dsn) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:_FINGERPRINT]
 
 
-def _rds(examination: Examination) -> Iterator[Finding]:
-    host = examination.dsn.parameters.get("host", "")
+def _rds(context: DoctorContext) -> Iterator[Finding]:
+    host = context.dsn.parameters.get("host", "")
     name = host.split(".", maxsplit=1)[0] if host.endswith(".rds.amazonaws.com") else "aragora"
     yield skipped(
         "Multi-AZ, encryption at rest and security groups cannot be seen from SQL",
@@ -57,7 +57,7 @@ def _rds(examination: Examination) -> Iterator[Finding]:
     )
 
 
-def _elasticache(_examination: Examination) -> Iterator[Finding]:
+def _elasticache(_context: DoctorContext) -> Iterator[Finding]:
     yield skipped(
         "Multi-AZ, encryption at rest and security groups cannot be seen from Redis",
         "aws elasticache describe-replication-groups --query "
@@ -65,52 +65,52 @@ def _elasticache(_examination: Examination) -> Iterator[Finding]:
     )
 
 
-def _database_url(examination: Examination) -> Iterator[Finding]:
-    yield ok(f"fingerprint {fingerprint(examination.dsn)}: it has to be the same on every instance")
+def _database_url(context: DoctorContext) -> Iterator[Finding]:
+    yield ok(f"fingerprint {fingerprint(context.dsn)}: it has to be the same on every instance")
 
 
-def _redis_url(examination: Examination) -> Iterator[Finding]:
-    access = examination.redis
+def _redis_url(context: DoctorContext) -> Iterator[Finding]:
+    access = context.redis
     text = repr((access.mode, [str(each) for each in access.addresses], access.url.db, access.url.tls))
     digest = hashlib.sha256(text.encode()).hexdigest()[:_FINGERPRINT]
     yield ok(f"fingerprint {digest}: it has to be the same on every instance")
 
 
-def _backend(examination: Examination) -> Iterator[Finding]:
-    settings = examination.settings
-    if settings.backend is Backend.AUTO and settings.distributed_required:
+def _backend(context: DoctorContext) -> Iterator[Finding]:
+    settings = context.settings
+    if settings.backend is Backend.AUTO and distributed_required(settings):
         yield BACKEND_NOT_SAID.found("ARAGORA_DB_BACKEND is not set, and shared state is required")
     else:
         yield ok(f"ARAGORA_DB_BACKEND is {settings.backend}")
 
 
-def _distributed(examination: Examination) -> Iterator[Finding]:
-    settings = examination.settings
+def _distributed(context: DoctorContext) -> Iterator[Finding]:
+    settings = context.settings
     if settings.require_distributed:
         yield ok("ARAGORA_REQUIRE_DISTRIBUTED is true")
-    elif settings.distributed_required or examination.instances > 1:
+    elif distributed_required(settings) or context.instances > 1:
         yield NOT_REQUIRED.found("ARAGORA_REQUIRE_DISTRIBUTED is not true, and several instances may run")
     else:
         yield skipped(f"this is one instance (ARAGORA_ENV is {settings.env}, ARAGORA_MULTI_INSTANCE is not true)")
 
 
-def _instances(examination: Examination) -> Iterator[Finding]:
-    settings = examination.settings
-    expected = examination.instances
+def _instances(context: DoctorContext) -> Iterator[Finding]:
+    settings = context.settings
+    expected = context.instances
     if expected < 2:  # noqa: PLR2004 -- one needs no company
         yield skipped("one instance is expected (ARAGORA_INSTANCES, ARAGORA_MULTI_INSTANCE)")
         return
-    answering = len(examination.facts.get("answering", ()))
+    answering = len(context.facts.get("answering", ()))
     if answering >= expected:
         yield ok(f"{answering} instances answer, {expected} are expected")
         return
-    if examination.target.through_transaction_pooler:
+    if context.target.through_transaction_pooler:
         yield skipped(
             "behind a pooler every connection comes from the pooler", "SHOW CLIENTS  # in PgBouncer's console"
         )
         return
     # Our own connection is not an instance's.
-    rows = examination.rows(
+    rows = context.rows(
         "SELECT DISTINCT coalesce(host(client_addr), 'local') FROM pg_catalog.pg_stat_activity "
         "WHERE datname = current_database() AND usename = current_user AND application_name = %s "
         "AND pid <> pg_backend_pid() ORDER BY 1",
@@ -118,17 +118,17 @@ def _instances(examination: Examination) -> Iterator[Finding]:
     )
     addresses = [str(address) for (address,) in rows]
     counted = "1 address is" if len(addresses) == 1 else f"{len(addresses)} addresses are"
-    says = f"{counted} connected as {settings.application_name}"
-    says += f" ({', '.join(addresses)})" if addresses else ""
+    message = f"{counted} connected as {settings.application_name}"
+    message += f" ({', '.join(addresses)})" if addresses else ""
     if len(addresses) < expected:
         yield INSTANCES_MISSING.found(
-            f"{says}, {expected} instances are expected (those behind one address count once)"
+            f"{message}, {expected} instances are expected (those behind one address count once)"
         )
     else:
-        yield ok(says)
+        yield ok(message)
 
 
-def _restarted(_examination: Examination) -> Iterator[Finding]:
+def _restarted(_context: DoctorContext) -> Iterator[Finding]:
     yield skipped(
         "when an instance was started cannot be seen from here",
         "systemctl show aragora -p ActiveEnterTimestamp  # on each; after a change: systemctl daemon-reload && "
@@ -136,7 +136,7 @@ def _restarted(_examination: Examination) -> Iterator[Finding]:
     )
 
 
-def _load_balancer(_examination: Examination) -> Iterator[Finding]:
+def _load_balancer(_context: DoctorContext) -> Iterator[Finding]:
     yield skipped(
         "the load balancer's target group cannot be seen from here",
         "aws elbv2 describe-target-groups --query 'TargetGroups[].[TargetGroupName,HealthCheckPath,Matcher.HttpCode]'"
@@ -144,15 +144,17 @@ def _load_balancer(_examination: Examination) -> Iterator[Finding]:
     )
 
 
-def _for_several(examination: Examination) -> str:
-    settings = examination.settings
-    several = examination.is_server and (settings.distributed_required or examination.instances > 1)
+def _for_several(context: DoctorContext) -> str:
+    settings = context.settings
+    several = context.is_server and (distributed_required(settings) or context.instances > 1)
     return "" if several else "one instance stands alone here"
 
 
 CHECKS = (
-    Check("rds", "RDS with Multi-AZ, encryption and the right security group", _rds, (), for_server, ("database",)),
-    Check(
+    DoctorCheck(
+        "rds", "RDS with Multi-AZ, encryption and the right security group", _rds, (), for_server, ("database",)
+    ),
+    DoctorCheck(
         "elasticache",
         "ElastiCache with TLS, Multi-AZ and the right security group",
         _elasticache,
@@ -160,11 +162,15 @@ CHECKS = (
         for_redis,
         ("redis-settings",),
     ),
-    Check("database-url", "DATABASE_URL is the same everywhere", _database_url, (), for_server, ("database",)),
-    Check("redis-url", "ARAGORA_REDIS_URL is the same everywhere", _redis_url, (), for_redis, ("redis-settings",)),
-    Check("instances", "Is every instance connected?", _instances, (INSTANCES_MISSING,), for_server, ("login",)),
-    Check("backend", "Is ARAGORA_DB_BACKEND=postgresql set?", _backend, (BACKEND_NOT_SAID,), for_server, ("database",)),
-    Check(
+    DoctorCheck("database-url", "DATABASE_URL is the same everywhere", _database_url, (), for_server, ("database",)),
+    DoctorCheck(
+        "redis-url", "ARAGORA_REDIS_URL is the same everywhere", _redis_url, (), for_redis, ("redis-settings",)
+    ),
+    DoctorCheck("instances", "Is every instance connected?", _instances, (INSTANCES_MISSING,), for_server, ("login",)),
+    DoctorCheck(
+        "backend", "Is ARAGORA_DB_BACKEND=postgresql set?", _backend, (BACKEND_NOT_SAID,), for_server, ("database",)
+    ),
+    DoctorCheck(
         "distributed",
         "Is ARAGORA_REQUIRE_DISTRIBUTED=true set?",
         _distributed,
@@ -172,8 +178,8 @@ CHECKS = (
         for_server,
         ("database",),
     ),
-    Check("restarted", "Was every instance restarted since?", _restarted, (), _for_several, ("database",)),
-    Check(
+    DoctorCheck("restarted", "Was every instance restarted since?", _restarted, (), _for_several, ("database",)),
+    DoctorCheck(
         "load-balancer",
         "Is the load balancer's health check /healthz?",
         _load_balancer,

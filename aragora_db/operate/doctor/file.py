@@ -12,9 +12,8 @@ from pathlib import Path
 from shlex import quote
 from typing import Final
 
-from aragora_db.operate.doctor.check import Check, for_file
-from aragora_db.operate.doctor.context import Examination
-from aragora_db.operate.doctor.finding import Fault, Finding, ok, skipped
+from aragora_db.operate.doctor.check import DoctorCheck, Fault, Finding, for_file, ok, skipped
+from aragora_db.operate.doctor.context import DoctorContext
 
 __all__ = ["CHECKS"]
 
@@ -67,14 +66,14 @@ NETWORK_DISK = Fault(
 )
 
 
-def _path(examination: Examination) -> Path:
-    path = examination.target.file
+def _path(context: DoctorContext) -> Path:
+    path = context.target.file
     assert path is not None  # noqa: S101 -- `for_file` has looked
     return path
 
 
-def _file(examination: Examination) -> Iterator[Finding]:
-    path = _path(examination)
+def _file(context: DoctorContext) -> Iterator[Finding]:
+    path = _path(context)
     folder = next(each for each in path.parents if each.exists())
     if not path.exists():
         if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
@@ -92,8 +91,8 @@ def _file(examination: Examination) -> Iterator[Finding]:
         yield ok(f"{path} can be written ({path.stat().st_size / 1e6:.1f} MB)")
 
 
-def _disk(examination: Examination) -> Iterator[Finding]:
-    path = _path(examination)
+def _disk(context: DoctorContext) -> Iterator[Finding]:
+    path = _path(context)
     folder = next(each for each in path.parents if each.is_dir())
     free = shutil.disk_usage(folder).free
     size = path.stat().st_size if path.exists() else 0
@@ -117,16 +116,16 @@ def _file_system(folder: Path) -> str:
     return max(above, default=(0, ""))[1]
 
 
-def _integrity(examination: Examination) -> Iterator[Finding]:
-    path = _path(examination)
-    examination.facts["journal"] = "wal"
+def _integrity(context: DoctorContext) -> Iterator[Finding]:
+    path = _path(context)
+    context.facts["journal"] = "wal"
     if not path.exists() or path.stat().st_size == 0:
         yield skipped(f"{path} is not made yet")
         return
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, check_same_thread=False)) as connection:
         try:
             mode = str(connection.execute("PRAGMA journal_mode").fetchone()[0])
-            examination.facts["journal"] = mode
+            context.facts["journal"] = mode
             timer = threading.Timer(_CHECK_SECONDS, connection.interrupt)
             timer.start()
             try:
@@ -157,7 +156,7 @@ def _broken(error: sqlite3.DatabaseError, path: Path) -> Finding:
 
 
 CHECKS = (
-    Check(
+    DoctorCheck(
         "file",
         "Can the file be made, read and written?",
         _file,
@@ -165,8 +164,8 @@ CHECKS = (
         for_file,
         ("database",),
     ),
-    Check("disk", "Is there room on a local disk?", _disk, (DISK_FULL, NETWORK_DISK), for_file, ("database",)),
-    Check(
+    DoctorCheck("disk", "Is there room on a local disk?", _disk, (DISK_FULL, NETWORK_DISK), for_file, ("database",)),
+    DoctorCheck(
         "integrity",
         "Is the file whole, and in WAL mode?",
         _integrity,

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
-from aragora_db.operate.doctor.check import Check, for_urls
-from aragora_db.operate.doctor.context import Examination
-from aragora_db.operate.doctor.finding import Fault, Finding, ok, skipped
+from aragora_db.operate.doctor.check import DoctorCheck, Fault, Finding, for_urls, ok, skipped
+from aragora_db.operate.doctor.context import DoctorContext
 
 __all__ = ["CHECKS"]
 
@@ -58,7 +57,7 @@ _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @dataclass(frozen=True)
-class _Answer:
+class _InstanceAnswer:
     status: int
     body: dict[str, Any]
 
@@ -68,15 +67,15 @@ class _Answer:
         return cast("dict[str, Any]", self.body.get("checks") or {})
 
 
-def _get(url: str) -> _Answer | str:
+def _get(url: str) -> _InstanceAnswer | str:
     """The answer, or why there is none."""
     request = urllib.request.Request(url, headers={"Accept": "application/json"})  # noqa: S310 -- `_is_url`
     try:
         with _opener.open(request, timeout=_SECONDS) as response:
-            return _Answer(response.status, _document(response.read(_LONGEST)))
+            return _InstanceAnswer(response.status, _document(response.read(_LONGEST)))
     except urllib.error.HTTPError as error:
         with error:
-            return _Answer(error.code, _document(error.read(_LONGEST)))
+            return _InstanceAnswer(error.code, _document(error.read(_LONGEST)))
     except urllib.error.URLError as error:
         return type(error.reason).__name__ if isinstance(error.reason, Exception) else "no answer"
     except (OSError, ValueError) as error:
@@ -101,25 +100,25 @@ def _is_url(text: str) -> bool:
     return named and parts.scheme in {"http", "https"} and not any(map(str.isspace, text))
 
 
-def _alive(examination: Examination) -> Iterator[Finding]:
-    answering = examination.facts["answering"] = set[str]()
-    for url in examination.urls:
+def _alive(context: DoctorContext) -> Iterator[Finding]:
+    answering = context.facts["answering"] = set[str]()
+    for url in context.urls:
         if not _is_url(url):
             yield NO_URL.found(f"{url} is no http:// or https:// address")
             continue
         answer = _get(f"{url}/healthz")
-        if isinstance(answer, _Answer) and answer.status == _OK:
+        if isinstance(answer, _InstanceAnswer) and answer.status == _OK:
             answering.add(url)
             yield ok(f"{url}/healthz answers 200")
         else:
-            says = answer if isinstance(answer, str) else f"status {answer.status}"
-            yield UNREACHABLE.found(f"{url}/healthz: {says}", url=url)
+            message = answer if isinstance(answer, str) else f"status {answer.status}"
+            yield UNREACHABLE.found(f"{url}/healthz: {message}", url=url)
 
 
-def _ready(examination: Examination) -> Iterator[Finding]:
-    for url in examination.urls:
+def _ready(context: DoctorContext) -> Iterator[Finding]:
+    for url in context.urls:
         answer = _get(f"{url}/readyz")
-        if isinstance(answer, _Answer) and answer.body.get("status") == "ready":
+        if isinstance(answer, _InstanceAnswer) and answer.body.get("status") == "ready":
             yield ok(f'{url}/readyz says "ready"')
         elif isinstance(answer, str):
             yield UNREACHABLE.found(f"{url}/readyz: {answer}", url=url)
@@ -127,18 +126,18 @@ def _ready(examination: Examination) -> Iterator[Finding]:
             yield NOT_READY.found(f"{url}/readyz: status {answer.status}, failed: {_failed(answer)}", url=url)
 
 
-def _failed(answer: _Answer) -> str:
+def _failed(answer: _InstanceAnswer) -> str:
     return ", ".join(sorted(str(name) for name, value in answer.checks.items() if value is False)) or "unknown"
 
 
-def _dependencies(examination: Examination) -> Iterator[Finding]:
-    for url in examination.urls:
+def _dependencies(context: DoctorContext) -> Iterator[Finding]:
+    for url in context.urls:
         answer = _get(f"{url}/readyz/dependencies")
-        checks = answer.checks if isinstance(answer, _Answer) else dict[str, Any]()
+        checks = answer.checks if isinstance(answer, _InstanceAnswer) else dict[str, Any]()
         away = [name for name, value in checks.items() if _is_away(value)]
-        if not isinstance(answer, _Answer) or not checks:
-            says = answer if isinstance(answer, str) else f"status {answer.status}"
-            yield UNREACHABLE.found(f"{url}/readyz/dependencies: {says}", url=url)
+        if not isinstance(answer, _InstanceAnswer) or not checks:
+            message = answer if isinstance(answer, str) else f"status {answer.status}"
+            yield UNREACHABLE.found(f"{url}/readyz/dependencies: {message}", url=url)
         elif away:
             yield NOT_CONNECTED.found(f"{url}: not connected: {', '.join(sorted(away))}")
         else:
@@ -155,13 +154,13 @@ def _is_away(value: Any) -> bool:
     return value is False or bool(connection.get("configured") and not connection.get("connected"))
 
 
-def _visibility(examination: Examination) -> Iterator[Finding]:
-    if len(examination.urls) < 2:  # noqa: PLR2004 -- it takes two
+def _visibility(context: DoctorContext) -> Iterator[Finding]:
+    if len(context.urls) < 2:  # noqa: PLR2004 -- it takes two
         yield skipped("it takes two instances: aragora-db doctor --url http://A:8080 --url http://B:8080")
         return
     newest: dict[str, str] = {}
     for _ in range(_TRIES):  # a debate may come in between the two questions
-        newest = {url: _newest(url) for url in examination.urls}
+        newest = {url: _newest(url) for url in context.urls}
         if len(set(newest.values())) == 1:
             break
     if len(set(newest.values())) > 1:
@@ -171,7 +170,7 @@ def _visibility(examination: Examination) -> Iterator[Finding]:
     elif "none" in newest.values():
         yield skipped(
             "no debate is there yet, and doctor writes none; make one on one instance and ask again",
-            f"curl -X POST {examination.urls[0]}/api/v1/debates -H 'Content-Type: application/json' "
+            f"curl -X POST {context.urls[0]}/api/v1/debates -H 'Content-Type: application/json' "
             '-d \'{"task":"test shared state"}\'',
         )
     else:
@@ -180,14 +179,14 @@ def _visibility(examination: Examination) -> Iterator[Finding]:
 
 def _newest(url: str) -> str:
     answer = _get(f"{url}/api/v1/debates?limit=1")
-    if not isinstance(answer, _Answer) or answer.status != _OK:
+    if not isinstance(answer, _InstanceAnswer) or answer.status != _OK:
         return "nothing" if isinstance(answer, str) else f"status {answer.status}"
     debates: list[dict[str, Any]] = answer.body.get("debates") or [{}]
     return str(debates[0].get("id", "none"))
 
 
 CHECKS = (
-    Check(
+    DoctorCheck(
         "alive",
         "Does /healthz, the load balancer's target, answer 200?",
         _alive,
@@ -196,7 +195,7 @@ CHECKS = (
         (),
         60,
     ),
-    Check(
+    DoctorCheck(
         "ready",
         'Does /readyz say "ready" on every instance?',
         _ready,
@@ -205,7 +204,7 @@ CHECKS = (
         ("alive",),
         60,
     ),
-    Check(
+    DoctorCheck(
         "dependencies",
         "Does /readyz/dependencies show PostgreSQL and Redis connected?",
         _dependencies,
@@ -214,7 +213,7 @@ CHECKS = (
         ("alive",),
         60,
     ),
-    Check(
+    DoctorCheck(
         "visibility",
         "Do all instances name the same newest debate? Doctor makes none.",
         _visibility,

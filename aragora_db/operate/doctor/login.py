@@ -5,17 +5,15 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from psycopg import Error
 
 from aragora_db.errors import AragoraDBError
 from aragora_db.operate.doctor import tls, wire
-from aragora_db.operate.doctor.address import Address, connect
-from aragora_db.operate.doctor.check import Check, for_server
-from aragora_db.operate.doctor.context import Examination
-from aragora_db.operate.doctor.finding import Fault, Finding, ok, quoted
-
-if TYPE_CHECKING:
-    from psycopg import Error
+from aragora_db.operate.doctor.address import ServerAddress, connect
+from aragora_db.operate.doctor.check import DoctorCheck, Fault, Finding, for_server, ok, quoted
+from aragora_db.operate.doctor.context import DoctorContext
 
 __all__ = ["CHECKS", "POOLER_NOT_RECOGNISED"]
 
@@ -98,28 +96,26 @@ _BY_SQLSTATE = {
 }
 
 
-def _login(examination: Examination) -> Iterator[Finding]:
-    from psycopg import Error  # noqa: PLC0415 -- SQLite needs no libpq
-
+def _login(context: DoctorContext) -> Iterator[Finding]:
     try:
-        connection = examination.connection
+        connection = context.connection
     except AragoraDBError as error:
-        yield NO_TOKEN.found(str(error), region=examination.settings.aws_region)
+        yield NO_TOKEN.found(str(error), region=context.settings.aws_region)
     except Error as error:
-        yield _why(examination, error)
+        yield _why(context, error)
     else:
         info = connection.info
         yield ok(f"logged in as {info.user} to {info.dbname}")
 
 
-def _why(examination: Examination, error: Error) -> Finding:
+def _why(context: DoctorContext, error: Error) -> Finding:
     """Ask again for the SQLSTATE. libpq only keeps a text, in whatever language the server speaks."""
-    parameters = examination.parameters
+    parameters = context.parameters
     user, database, password = (_text(error.pgconn, name) for name in ("user", "db", "password"))
     startup = {"user": user or parameters.get("user", ""), "database": database or parameters.get("dbname", "")}
     password = password or parameters.get("password", "")  # libpq's may come from a password file
-    for address in examination.fact("open_ports"):
-        finding = _ask(examination, address, startup, password)
+    for address in context.fact("open_ports"):
+        finding = _ask(context, address, startup, password)
         if finding is not None:
             return finding
     wishes = [f"{name}={parameters[name]}" for name in _WISHES if parameters.get(name) not in _NO_WISH]
@@ -134,13 +130,13 @@ _WISHES = ("target_session_attrs", "require_auth", "channel_binding", "requirepe
 _NO_WISH = {None, "", "any", "prefer", "disable"}
 
 
-def _ask(examination: Examination, address: Address, startup: Mapping[str, str], password: str) -> Finding | None:
+def _ask(context: DoctorContext, address: ServerAddress, startup: Mapping[str, str], password: str) -> Finding | None:
     """Why this address refuses, or None when it does not."""
-    options = {"options": examination.parameters["options"]} if examination.parameters.get("options") else {}
-    answer = _log_in(examination, address, {**startup, **options}, password)
+    options = {"options": context.parameters["options"]} if context.parameters.get("options") else {}
+    answer = _log_in(context, address, {**startup, **options}, password)
     if options and answer.sqlstate and not answer.authenticated:
         # PgBouncer refuses `options` with 08P01, before it looks at anything else.
-        answer = _log_in(examination, address, startup, password)
+        answer = _log_in(context, address, startup, password)
         if answer.sqlstate == "":
             return POOLER_NOT_RECOGNISED.found(
                 f"{address} refuses the startup parameter `options` and lets us in without it, as PgBouncer does"
@@ -157,13 +153,13 @@ def _ask(examination: Examination, address: Address, startup: Mapping[str, str],
     if answer.sqlstate == "":
         return None
     fault = _BY_SQLSTATE.get(answer.sqlstate or "", LOGIN_REFUSED)
-    says = _SAYS[fault.name].format(
+    message = _MESSAGES[fault.name].format(
         address=address, sqlstate=answer.sqlstate or "unknown", user=user, database=database
     )
-    return fault.found(says, **values)
+    return fault.found(message, **values)
 
 
-_SAYS = {
+_MESSAGES = {
     "wrong-password": "{address} does not accept the password of {user}",
     "wrong-database": "{address} lets {user} in, but has no database {database}",
     "no-connect-right": "{address} lets {user} in, but not into {database}",
@@ -179,13 +175,13 @@ def _text(pgconn: Any, name: str) -> str:
     return value.decode() if value else ""
 
 
-def _log_in(examination: Examination, address: Address, startup: Mapping[str, str], password: str) -> wire.Answer:
-    encrypted = examination.fact("offers_tls").get(address) and examination.parameters.get("sslmode") != "disable"
+def _log_in(context: DoctorContext, address: ServerAddress, startup: Mapping[str, str], password: str) -> wire.Answer:
+    encrypted = context.fact("offers_tls").get(address) and context.parameters.get("sslmode") != "disable"
     try:
         opened = (
-            tls.connect(address, examination.parameters, examination.seconds)
+            tls.connect(address, context.parameters, context.seconds)
             if encrypted
-            else connect(address, examination.seconds)
+            else connect(address, context.seconds)
         )
         with closing(opened) as connection:
             return wire.log_in(connection, startup, password or None)
@@ -194,7 +190,7 @@ def _log_in(examination: Examination, address: Address, startup: Mapping[str, st
 
 
 CHECKS = (
-    Check(
+    DoctorCheck(
         "login",
         "Do role, password and database let us in?",
         _login,

@@ -8,10 +8,9 @@ from contextlib import closing, suppress
 from dataclasses import replace
 
 from aragora_db.operate.doctor import tls, wire
-from aragora_db.operate.doctor.address import Address, connect, reason, resolve
-from aragora_db.operate.doctor.check import Check, for_server
-from aragora_db.operate.doctor.context import Examination
-from aragora_db.operate.doctor.finding import Fault, Finding, ok
+from aragora_db.operate.doctor.address import ServerAddress, connect, reason, resolve_host
+from aragora_db.operate.doctor.check import DoctorCheck, Fault, Finding, for_server, ok
+from aragora_db.operate.doctor.context import DoctorContext
 
 __all__ = ["CHECKS"]
 
@@ -96,11 +95,11 @@ TLS_FAILED = Fault(
 )
 
 
-def _host(examination: Examination) -> Iterator[Finding]:
+def _host(context: DoctorContext) -> Iterator[Finding]:
     found: list[Finding] = []
-    known = examination.facts["known_hosts"] = list[Address]()
-    for address in examination.addresses:
-        problem = resolve(address)
+    known = context.facts["known_hosts"] = list[ServerAddress]()
+    for address in context.addresses:
+        problem = resolve_host(address)
         if problem:
             found.append(UNKNOWN_HOST.found(problem, host=address.host or address.path))
         else:
@@ -109,13 +108,13 @@ def _host(examination: Examination) -> Iterator[Finding]:
     yield from _one_is_enough(found)
 
 
-def _port(examination: Examination) -> Iterator[Finding]:
+def _port(context: DoctorContext) -> Iterator[Finding]:
     found: list[Finding] = []
-    opened = examination.facts["open_ports"] = list[Address]()
-    for address in examination.fact("known_hosts"):
+    opened = context.facts["open_ports"] = list[ServerAddress]()
+    for address in context.fact("known_hosts"):
         values = {"host": address.host or address.number or address.path, "port": address.port}
         try:
-            connect(address, examination.seconds).close()
+            connect(address, context.seconds).close()
         except ConnectionRefusedError as error:
             found.append(CLOSED_PORT.found(f"{address}: {reason(error)}", **values))
         except OSError as error:
@@ -133,11 +132,11 @@ def _one_is_enough(found: list[Finding]) -> list[Finding]:
     return found
 
 
-def _tls(examination: Examination) -> Iterator[Finding]:
-    mode = examination.parameters.get("sslmode", "prefer")
+def _tls(context: DoctorContext) -> Iterator[Finding]:
+    mode = context.parameters.get("sslmode", "prefer")
     offers: dict[object, bool] = {}
-    for address in examination.fact("open_ports"):
-        with closing(connect(address, examination.seconds)) as connection:
+    for address in context.fact("open_ports"):
+        with closing(connect(address, context.seconds)) as connection:
             try:
                 answer = wire.ask_for_tls(connection)
             except OSError as error:
@@ -157,20 +156,20 @@ def _tls(examination: Examination) -> Iterator[Finding]:
             yield ok(f"{address} is this machine; connections are not encrypted (sslmode={mode})")
         else:
             yield ok(f"{address} offers TLS, and sslmode={mode} uses it")
-    examination.facts["offers_tls"] = offers
+    context.facts["offers_tls"] = offers
 
 
-def _certificate(examination: Examination) -> Iterator[Finding]:
-    offers = examination.fact("offers_tls")
-    for address in examination.fact("open_ports"):
+def _certificate(context: DoctorContext) -> Iterator[Finding]:
+    offers = context.fact("offers_tls")
+    for address in context.fact("open_ports"):
         if not offers.get(address):
             continue
         values = {"host": address.host or address.number, "port": address.port}
         try:
-            with closing(tls.connect(address, examination.parameters, examination.seconds)) as connection:
-                yield from _accepted(connection, str(address), examination)
+            with closing(tls.connect(address, context.parameters, context.seconds)) as connection:
+                yield from _accepted(connection, str(address), context)
         except FileNotFoundError as error:
-            yield NO_ROOT.found(f"sslmode={examination.parameters['sslmode']}, and {error.filename} does not exist")
+            yield NO_ROOT.found(f"sslmode={context.parameters['sslmode']}, and {error.filename} does not exist")
         except ssl.SSLCertVerificationError as error:
             yield _refused(error, str(address), values)
         except (ssl.SSLError, ConnectionError) as error:
@@ -178,10 +177,10 @@ def _certificate(examination: Examination) -> Iterator[Finding]:
             yield TLS_FAILED.found(f"TLS with {address} failed: {code}", **values)
 
 
-def _accepted(connection: ssl.SSLSocket, address: str, examination: Examination) -> Iterator[Finding]:
+def _accepted(connection: ssl.SSLSocket, address: str, context: DoctorContext) -> Iterator[Finding]:
     version = connection.version()
-    if tls.verification(examination.parameters) is tls.Verification.NONE:
-        mode = examination.parameters.get("sslmode")
+    if tls.verification(context.parameters) is tls.TlsVerification.NONE:
+        mode = context.parameters.get("sslmode")
         yield ok(f"{address} speaks {version}; whose certificate it is, is not looked at (sslmode={mode})")
         return
     days = tls.days_left(connection)
@@ -194,26 +193,28 @@ def _accepted(connection: ssl.SSLSocket, address: str, examination: Examination)
 def _refused(error: ssl.SSLCertVerificationError, address: str, values: dict[str, object]) -> Finding:
     kind = tls.REFUSALS.get(error.verify_code, "untrusted")
     # OpenSSL's own words: English, and without any content of ours.
-    says = f"the certificate of {address} is refused: {error.verify_message}"
-    return {"name": WRONG_NAME, "expired": EXPIRED, "untrusted": UNTRUSTED}[kind].found(says, **values)
+    message = f"the certificate of {address} is refused: {error.verify_message}"
+    return {"name": WRONG_NAME, "expired": EXPIRED, "untrusted": UNTRUSTED}[kind].found(message, **values)
 
 
-def _without_tls(examination: Examination) -> str:
-    reason_ = for_server(examination)
+def _without_tls(context: DoctorContext) -> str:
+    reason_ = for_server(context)
     if reason_:
         return reason_
     with suppress(KeyError):
-        if not any(examination.facts["offers_tls"].values()):
+        if not any(context.facts["offers_tls"].values()):
             return "the connection is not encrypted"
-    if examination.parameters.get("sslmode") == "disable":
+    if context.parameters.get("sslmode") == "disable":
         return "sslmode=disable"
     return ""
 
 
 CHECKS = (
-    Check("host", "Is the server's name known?", _host, (UNKNOWN_HOST,), for_server, ("database",)),
-    Check("port", "Does its port accept connections?", _port, (CLOSED_PORT, NO_ANSWER), for_server, ("host",), 30),
-    Check(
+    DoctorCheck("host", "Is the server's name known?", _host, (UNKNOWN_HOST,), for_server, ("database",)),
+    DoctorCheck(
+        "port", "Does its port accept connections?", _port, (CLOSED_PORT, NO_ANSWER), for_server, ("host",), 30
+    ),
+    DoctorCheck(
         "tls",
         "Is it a PostgreSQL, and is the connection encrypted?",
         _tls,
@@ -222,7 +223,7 @@ CHECKS = (
         ("port",),
         30,
     ),
-    Check(
+    DoctorCheck(
         "certificate",
         "Is its certificate trusted, in time, and made for its name?",
         _certificate,

@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from aragora_db.operate.doctor.check import Check, for_server
-from aragora_db.operate.doctor.context import Examination
-from aragora_db.operate.doctor.finding import Fault, Finding, ok, skipped
+from psycopg import errors, sql
+
+from aragora_db.operate.doctor.check import DoctorCheck, Fault, Finding, for_server, ok, skipped
+from aragora_db.operate.doctor.context import DoctorContext
 
 __all__ = ["CHECKS", "without_literals"]
 
@@ -81,10 +82,8 @@ def without_literals(statement: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
-def _statements(examination: Examination) -> Iterator[Finding]:
-    from psycopg import errors, sql  # noqa: PLC0415 -- SQLite needs no libpq
-
-    schema = examination.rows(
+def _statements(context: DoctorContext) -> Iterator[Finding]:
+    schema = context.rows(
         "SELECT nspname FROM pg_catalog.pg_extension JOIN pg_catalog.pg_namespace n ON n.oid = extnamespace "
         "WHERE extname = 'pg_stat_statements'"
     )
@@ -93,7 +92,7 @@ def _statements(examination: Examination) -> Iterator[Finding]:
         return
     view = sql.Identifier(str(schema[0][0]), "pg_stat_statements").as_string()
     try:
-        found = examination.rows(
+        found = context.rows(
             f"SELECT query, calls, mean_exec_time FROM {view} s "
             "JOIN pg_catalog.pg_database d ON d.oid = s.dbid AND d.datname = current_database() "
             "WHERE mean_exec_time > %s AND query ~* '^\\s*(select|insert|update|delete|merge|with)\\M' "
@@ -110,8 +109,8 @@ def _statements(examination: Examination) -> Iterator[Finding]:
         yield ok(f"no statement takes more than {SLOW_MS / 1000:g} s on average")
 
 
-def _scans(examination: Examination) -> Iterator[Finding]:
-    found = examination.rows(
+def _scans(context: DoctorContext) -> Iterator[Finding]:
+    found = context.rows(
         "SELECT relname, seq_scan, seq_tup_read / seq_scan, coalesce(idx_scan, 0) "
         "FROM pg_catalog.pg_stat_user_tables WHERE seq_scan >= %s AND seq_tup_read / seq_scan >= %s "
         "ORDER BY seq_tup_read DESC LIMIT %s",
@@ -128,8 +127,8 @@ def _scans(examination: Examination) -> Iterator[Finding]:
         yield ok("no large table is read from end to end again and again")
 
 
-def _query_log(examination: Examination) -> Iterator[Finding]:
-    [(shortest,)] = examination.rows(
+def _query_log(context: DoctorContext) -> Iterator[Finding]:
+    [(shortest,)] = context.rows(
         "SELECT setting::int FROM pg_catalog.pg_settings WHERE name = 'log_min_duration_statement'"
     ) or [(None,)]
     if shortest is None:
@@ -142,9 +141,9 @@ def _query_log(examination: Examination) -> Iterator[Finding]:
         yield ok(f"statements of {shortest} ms and more are logged")
 
 
-def _sessions(examination: Examination) -> Iterator[Finding]:
-    limit = examination.settings.idle_in_transaction_timeout or _IDLE_SECONDS
-    found = examination.rows(
+def _sessions(context: DoctorContext) -> Iterator[Finding]:
+    limit = context.settings.idle_in_transaction_timeout or _IDLE_SECONDS
+    found = context.rows(
         "SELECT pid, usename, application_name, extract(epoch FROM clock_timestamp() - xact_start)::int "
         "FROM pg_catalog.pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%%' "
         "AND clock_timestamp() - state_change > make_interval(secs => %s) ORDER BY xact_start LIMIT %s",
@@ -160,8 +159,8 @@ def _sessions(examination: Examination) -> Iterator[Finding]:
         yield ok(f"no session sits in a transaction for more than {limit} s")
 
 
-def _indexes(examination: Examination) -> Iterator[Finding]:
-    found = examination.rows(
+def _indexes(context: DoctorContext) -> Iterator[Finding]:
+    found = context.rows(
         "SELECT indexrelid::regclass::text, indrelid::regclass::text FROM pg_catalog.pg_index "
         "WHERE NOT indisvalid ORDER BY 1 LIMIT %s",
         _SHOWN,
@@ -175,7 +174,7 @@ def _indexes(examination: Examination) -> Iterator[Finding]:
 _AFTER_LOGIN = ("login",)
 
 CHECKS = (
-    Check(
+    DoctorCheck(
         "slow-statements",
         "Which statements are slow on average?",
         _statements,
@@ -183,8 +182,10 @@ CHECKS = (
         for_server,
         _AFTER_LOGIN,
     ),
-    Check("table-scans", "Does a filter lack an index?", _scans, (FILTER_WITHOUT_INDEX,), for_server, _AFTER_LOGIN),
-    Check(
+    DoctorCheck(
+        "table-scans", "Does a filter lack an index?", _scans, (FILTER_WITHOUT_INDEX,), for_server, _AFTER_LOGIN
+    ),
+    DoctorCheck(
         "query-log",
         "Does the server log slow statements?",
         _query_log,
@@ -192,7 +193,7 @@ CHECKS = (
         for_server,
         _AFTER_LOGIN,
     ),
-    Check(
+    DoctorCheck(
         "sessions",
         "Does a session sit in an open transaction?",
         _sessions,
@@ -200,5 +201,5 @@ CHECKS = (
         for_server,
         _AFTER_LOGIN,
     ),
-    Check("indexes", "Is every index valid?", _indexes, (INVALID_INDEX,), for_server, _AFTER_LOGIN),
+    DoctorCheck("indexes", "Is every index valid?", _indexes, (INVALID_INDEX,), for_server, _AFTER_LOGIN),
 )

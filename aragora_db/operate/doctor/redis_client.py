@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aragora_db.config import SecretSource, Settings
-from aragora_db.config.resolve import redis_url
-from aragora_db.operate.doctor.address import Address
+from aragora_db.config.resolve import resolve_redis
+from aragora_db.operate.doctor.address import ServerAddress
 from aragora_db.shared.address import RedisUrl, is_configured, mode_of, nodes_of, parse_url
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class RedisAccess:
 
     def __init__(self, settings: Settings, secrets: SecretSource | None) -> None:
         self._settings, self._secrets = settings, secrets
-        self._url = redis_url(settings, secrets)
+        self._url = resolve_redis(settings, secrets)
 
     @property
     def named(self) -> bool:
@@ -54,14 +54,14 @@ class RedisAccess:
         return RedisUrl() if self._url is None else parse_url(self._url)
 
     @cached_property
-    def addresses(self) -> tuple[Address, ...]:
+    def addresses(self) -> tuple[ServerAddress, ...]:
         """Redis itself, its Sentinels, or the nodes that the cluster is found by."""
         mode = mode_of(self._settings)
         if mode != "standalone":
-            return tuple(Address(host, port) for host, port in nodes_of(self._settings, mode))
+            return tuple(ServerAddress(host, port) for host, port in nodes_of(self._settings, mode))
         if self.url.path is not None:
-            return (Address("", self.url.port, path=self.url.path),)
-        return (Address(self.url.host or "", self.url.port),)
+            return (ServerAddress("", self.url.port, path=self.url.path),)
+        return (ServerAddress(self.url.host or "", self.url.port),)
 
     @property
     def tls(self) -> bool:
@@ -77,7 +77,7 @@ class RedisAccess:
 
     @cached_property
     def _connector(self) -> Connector:
-        from aragora_db.shared.client import Connector  # noqa: PLC0415 -- imports redis-py
+        from aragora_db.shared.client import Connector  # noqa: PLC0415 -- the extra `redis` may be missing
 
         return Connector(self._settings, lambda: self._url, None)
 

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Final
 
+from psycopg import OperationalError
+
 from aragora_db.config import Dsn
 from aragora_db.config.read_urls import completed, read_urls
 from aragora_db.errors import ConfigurationError
-from aragora_db.operate.doctor.check import Check
-from aragora_db.operate.doctor.context import Examination
-from aragora_db.operate.doctor.finding import Fault, Finding, ok
+from aragora_db.operate.doctor.check import DoctorCheck, Fault, Finding, ok
+from aragora_db.operate.doctor.context import DoctorContext
 
 __all__ = ["CHECKS"]
 
@@ -53,24 +54,22 @@ _BEHIND: Final = (
 )
 
 
-def _replicas(examination: Examination) -> Iterator[Finding]:
+def _replicas(context: DoctorContext) -> Iterator[Finding]:
     try:
-        found = read_urls(examination.settings, examination.dsn)
+        found = read_urls(context.settings, context.dsn)
     except ConfigurationError as error:
         yield REFUSED.found(str(error))
         return
     for number, dsn in enumerate(found, start=1):
-        yield _look(examination, number, completed(dsn, examination.dsn))
+        yield _look(context, number, completed(dsn, context.dsn))
 
 
-def _look(examination: Examination, number: int, dsn: Dsn) -> Finding:
-    from psycopg import OperationalError  # noqa: PLC0415 -- SQLite needs no libpq
-
+def _look(context: DoctorContext, number: int, dsn: Dsn) -> Finding:
     host, port = dsn.parameters.get("host", ""), dsn.parameters.get("port", "5432")
     name = f"replica {number} ({host}:{port})"
-    system = examination.value(_SYSTEM)
+    system = context.value(_SYSTEM)
     try:
-        connection = examination.connect(replace(examination.target, dsn=dsn))
+        connection = context.connect(replace(context.target, dsn=dsn))
     except OperationalError:
         return UNREACHABLE.found(f"{name} does not let us in", host=host, port=port)
     if not _row(connection, "SELECT pg_catalog.pg_is_in_recovery()")[0]:
@@ -78,14 +77,14 @@ def _look(examination: Examination, number: int, dsn: Dsn) -> Finding:
     if _row(connection, _SYSTEM)[0] != system:
         return NO_REPLICA.found(f"{name} is a replica of another cluster")
     # The primary logs now and then without any transaction; then the age of the last one says nothing.
-    position = examination.value("SELECT pg_catalog.pg_current_wal_flush_lsn()")
+    position = context.value("SELECT pg_catalog.pg_current_wal_flush_lsn()")
     seconds = 0.0
     for _ in range(_LOOKS):
         behind, seconds = _row(connection, _BEHIND, position)
         if behind <= 0:
             return ok(f"{name} has replayed everything")
         time.sleep(_PAUSE)
-    limit = examination.settings.replica_max_lag
+    limit = context.settings.replica_max_lag
     if seconds > limit:
         return LAGS.found(f"{name} is {seconds:.0f} s behind, ARAGORA_DB_REPLICA_MAX_LAG is {limit:g}")
     return ok(f"{name} is {seconds:.1f} s behind")
@@ -97,12 +96,12 @@ def _row(connection: Any, sql: str, *values: Any) -> tuple[Any, ...]:
     return row
 
 
-def _applies(examination: Examination) -> str:
-    return "" if examination.settings.read_urls else "ARAGORA_DB_READ_URLS is not set"
+def _applies(context: DoctorContext) -> str:
+    return "" if context.settings.read_urls else "ARAGORA_DB_READ_URLS is not set"
 
 
 CHECKS = (
-    Check(
+    DoctorCheck(
         "replicas",
         "Does each replica follow this primary, closely enough?",
         _replicas,

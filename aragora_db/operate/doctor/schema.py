@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from sqlalchemy.pool import NullPool
 
 from aragora_db.engine import Target, create_engine
 from aragora_db.errors import MigrationError
-from aragora_db.operate.doctor.check import Check
-from aragora_db.operate.doctor.context import Examination
-from aragora_db.operate.doctor.finding import Fault, Finding, ok, skipped
-
-if TYPE_CHECKING:
-    from aragora_db.migrations.status import Status
+from aragora_db.migrations import scripts
+from aragora_db.migrations.state import Verdict, read_state
+from aragora_db.migrations.status import Status, status
+from aragora_db.operate.doctor.check import DoctorCheck, Fault, Finding, ok, skipped
+from aragora_db.operate.doctor.context import DoctorContext
 
 __all__ = ["CHECKS"]
 
@@ -64,11 +62,9 @@ DRIFT = Fault(
 )
 
 
-def _schema(examination: Examination) -> Iterator[Finding]:
-    from aragora_db.migrations.status import status  # noqa: PLC0415 -- loads every table
-
-    target = examination.target
-    if examination.facts.get("journal", "wal") != "wal":
+def _schema(context: DoctorContext) -> Iterator[Finding]:
+    target = context.target
+    if context.facts.get("journal", "wal") != "wal":
         yield skipped("a look with the package's own engine would switch the file to WAL", "aragora-db status")
     else:
         try:
@@ -80,9 +76,6 @@ def _schema(examination: Examination) -> Iterator[Finding]:
 
 def _state(target: Target) -> Status:
     """The version and the history, without a comparison of the tables."""
-    from aragora_db.migrations.state import read_state  # noqa: PLC0415 -- loads every table
-    from aragora_db.migrations.status import Status  # noqa: PLC0415 -- as above
-
     engine = create_engine(target, poolclass=NullPool)
     try:
         with engine.connect() as connection:
@@ -92,9 +85,6 @@ def _state(target: Target) -> Status:
 
 
 def _judge(found: Status) -> Iterator[Finding]:
-    from aragora_db.migrations import scripts  # noqa: PLC0415 -- loads every table
-    from aragora_db.migrations.state import Verdict  # noqa: PLC0415 -- as above
-
     state = found.state
     match state.verdict:
         case Verdict.EMPTY:
@@ -120,12 +110,12 @@ def _judge(found: Status) -> Iterator[Finding]:
         yield DRIFT.found(f"{len(found.drift)} differences: {some}{'; ...' if len(found.drift) > _FEW else ''}")
 
 
-def _applies(examination: Examination) -> str:
-    return "a database in memory is made anew each time" if examination.target.in_memory else ""
+def _applies(context: DoctorContext) -> str:
+    return "a database in memory is made anew each time" if context.target.in_memory else ""
 
 
 CHECKS = (
-    Check(
+    DoctorCheck(
         "schema",
         "Is the schema this version's?",
         _schema,

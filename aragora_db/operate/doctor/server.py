@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from aragora_db.operate.doctor.check import Check, for_server
-from aragora_db.operate.doctor.context import Examination
-from aragora_db.operate.doctor.finding import Fault, Finding, ok, quoted
+from aragora_db.models import Base
+from aragora_db.operate.doctor.check import DoctorCheck, Fault, Finding, for_server, ok, quoted
+from aragora_db.operate.doctor.context import DoctorContext
 
 __all__ = ["CHECKS", "MINIMUM", "NEWEST", "judge_version"]
 
@@ -76,14 +76,14 @@ def judge_version(number: int, minimum: int = MINIMUM, newest: int = NEWEST) -> 
     return ok(name)
 
 
-def _version(examination: Examination) -> Iterator[Finding]:
-    yield judge_version(int(examination.value("SHOW server_version_num")))
+def _version(context: DoctorContext) -> Iterator[Finding]:
+    yield judge_version(int(context.value("SHOW server_version_num")))
 
 
-def _encoding(examination: Examination) -> Iterator[Finding]:
-    encoding = examination.value("SHOW server_encoding")
+def _encoding(context: DoctorContext) -> Iterator[Finding]:
+    encoding = context.value("SHOW server_encoding")
     if encoding != "UTF8":
-        database = examination.connection.info.dbname
+        database = context.connection.info.dbname
         yield WRONG_ENCODING.found(
             f"the encoding of {database} is {encoding}, and must be UTF8", new=quoted(f"{database}_utf8")
         )
@@ -91,17 +91,13 @@ def _encoding(examination: Examination) -> Iterator[Finding]:
         yield ok("UTF8")
 
 
-def _role(examination: Examination) -> Iterator[Finding]:
-    from aragora_db.models import Base  # noqa: PLC0415 -- loads every table
-
-    [(user, superuser)] = examination.rows(
-        "SELECT rolname, rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user"
-    )
+def _role(context: DoctorContext) -> Iterator[Finding]:
+    [(user, superuser)] = context.rows("SELECT rolname, rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user")
     if superuser:
         yield SUPERUSER.found(f"{user} is a superuser")
         return
     tables = sorted(Base.metadata.tables.keys() - _MIGRATIONS_OWN)
-    refused = examination.rows(
+    refused = context.rows(
         "SELECT name FROM unnest(%s::text[]) AS name WHERE pg_catalog.to_regclass(quote_ident(name)) IS NOT NULL AND "
         "NOT (has_table_privilege(to_regclass(quote_ident(name)), 'INSERT') "
         "AND has_table_privilege(to_regclass(quote_ident(name)), 'UPDATE') "
@@ -115,8 +111,8 @@ def _role(examination: Examination) -> Iterator[Finding]:
         yield ok(f"{user} may do its work, and no more")
 
 
-def _writable(examination: Examination) -> Iterator[Finding]:
-    [(standby, read_only)] = examination.rows(
+def _writable(context: DoctorContext) -> Iterator[Finding]:
+    [(standby, read_only)] = context.rows(
         "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('default_transaction_read_only')"
     )
     if standby:
@@ -128,7 +124,7 @@ def _writable(examination: Examination) -> Iterator[Finding]:
 
 
 CHECKS = (
-    Check(
+    DoctorCheck(
         "version",
         "Is the server's version one we work with?",
         _version,
@@ -136,7 +132,11 @@ CHECKS = (
         for_server,
         ("login",),
     ),
-    Check("encoding", "Can the database hold every character?", _encoding, (WRONG_ENCODING,), for_server, ("login",)),
-    Check("role", "May the role do its work, and no more?", _role, (SUPERUSER, NO_WRITE_RIGHT), for_server, ("login",)),
-    Check("writable", "Does the server take writes?", _writable, (READ_ONLY_SERVER,), for_server, ("login",)),
+    DoctorCheck(
+        "encoding", "Can the database hold every character?", _encoding, (WRONG_ENCODING,), for_server, ("login",)
+    ),
+    DoctorCheck(
+        "role", "May the role do its work, and no more?", _role, (SUPERUSER, NO_WRITE_RIGHT), for_server, ("login",)
+    ),
+    DoctorCheck("writable", "Does the server take writes?", _writable, (READ_ONLY_SERVER,), for_server, ("login",)),
 )

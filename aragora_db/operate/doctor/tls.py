@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Final
 
 from aragora_db.operate.doctor import wire
-from aragora_db.operate.doctor.address import Address
+from aragora_db.operate.doctor.address import ServerAddress
 from aragora_db.operate.doctor.address import connect as connect_plainly
 
-__all__ = ["REFUSALS", "SOON_DAYS", "Verification", "connect", "context", "days_left", "verification"]
+__all__ = ["REFUSALS", "SOON_DAYS", "TlsVerification", "client_context", "connect", "days_left", "verification"]
 
 SOON_DAYS: Final = 21
 
@@ -25,7 +25,7 @@ _VERSIONS: Final = {"TLSv1.2": ssl.TLSVersion.TLSv1_2, "TLSv1.3": ssl.TLSVersion
 _DAY: Final = 86400
 
 
-class Verification(Enum):
+class TlsVerification(Enum):
     """How much of the server's certificate is looked at."""
 
     NONE = auto()
@@ -33,17 +33,19 @@ class Verification(Enum):
     NAME = auto()
 
 
-def verification(parameters: Mapping[str, str]) -> Verification:
+def verification(parameters: Mapping[str, str]) -> TlsVerification:
     """What libpq verifies. ``require`` is ``verify-ca`` where a root certificate is there, as it was before 8.4."""
     mode = parameters.get("sslmode", "prefer")
     if mode == "verify-full":
-        return Verification.NAME
+        return TlsVerification.NAME
     if mode == "verify-ca" or (mode == "require" and _root(parameters).exists()):
-        return Verification.AUTHORITY
-    return Verification.NONE
+        return TlsVerification.AUTHORITY
+    return TlsVerification.NONE
 
 
-def context(verify: Verification, authority: Path | None, versions: Mapping[str, str] | None = None) -> ssl.SSLContext:
+def client_context(
+    verify: TlsVerification, authority: Path | None, versions: Mapping[str, str] | None = None
+) -> ssl.SSLContext:
     """A client's context: TLS 1.2 at least.
 
     Args:
@@ -58,11 +60,11 @@ def context(verify: Verification, authority: Path | None, versions: Mapping[str,
     given = versions or {}
     made.minimum_version = _VERSIONS.get(given.get("ssl_min_protocol_version", ""), ssl.TLSVersion.TLSv1_2)
     made.maximum_version = _VERSIONS.get(given.get("ssl_max_protocol_version", ""), ssl.TLSVersion.MAXIMUM_SUPPORTED)
-    made.check_hostname = verify is Verification.NAME
+    made.check_hostname = verify is TlsVerification.NAME
     made.hostname_checks_common_name = True  # as libpq, for certificates without any alternative name
-    made.verify_mode = ssl.CERT_NONE if verify is Verification.NONE else ssl.CERT_REQUIRED
+    made.verify_mode = ssl.CERT_NONE if verify is TlsVerification.NONE else ssl.CERT_REQUIRED
     made.verify_flags &= ~ssl.VERIFY_X509_STRICT  # Python 3.13's default; neither libpq nor redis-py is that strict
-    if verify is not Verification.NONE:
+    if verify is not TlsVerification.NONE:
         if authority is None:
             made.load_default_certs()
         else:
@@ -70,7 +72,7 @@ def context(verify: Verification, authority: Path | None, versions: Mapping[str,
     return made
 
 
-def connect(address: Address, parameters: Mapping[str, str], seconds: float) -> ssl.SSLSocket:
+def connect(address: ServerAddress, parameters: Mapping[str, str], seconds: float) -> ssl.SSLSocket:
     """Open an encrypted connection to a PostgreSQL, verified as the parameters ask.
 
     Raises:
@@ -80,7 +82,7 @@ def connect(address: Address, parameters: Mapping[str, str], seconds: float) -> 
     """
     verify = verification(parameters)
     authority = None if parameters.get("sslrootcert") == "system" else _root(parameters)
-    made = context(verify, authority, parameters)
+    made = client_context(verify, authority, parameters)
     if parameters.get("sslcert"):
         made.load_cert_chain(parameters["sslcert"], parameters.get("sslkey"), parameters.get("sslpassword"))
     plain = connect_plainly(address, seconds)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
     from aragora_db.database import Database
-    from aragora_db.operate.health.drain import Drain
+    from aragora_db.operate.health.context import Drain
 
 __all__ = ["app"]
 
@@ -31,7 +31,7 @@ def app(db: Database, *, drain: Drain | None = None) -> Starlette:
         ConfigurationError: Starlette or prometheus_client is not installed.
     """
     try:
-        from aragora_db.operate.health.asgi import build  # noqa: PLC0415 -- an extra
+        from aragora_db.operate.health.asgi import build  # noqa: PLC0415 -- the extra `serve` may be missing
     except ModuleNotFoundError as error:
         if str(error.name).startswith("aragora_db"):
             raise

@@ -14,7 +14,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from aragora_db.operate.health.drain import Drain
+from aragora_db.operate.health.context import Drain
 from aragora_db.operate.health.metrics import HttpMetrics
 from aragora_db.operate.health.problems import response_to
 
@@ -48,7 +48,7 @@ class Access:
             return
         # Whoever kept a connection until the end would lose the request that crosses with its closing.
         last = self._drain.begun and scope["http_version"].startswith("1")
-        began, answer = time.perf_counter(), _Answer(send, _request_id(scope), last)
+        began, answer = time.perf_counter(), _ResponseSender(send, _request_id(scope), last)
         try:
             await self._app(scope, receive, answer.send)
         except ClientDisconnect:
@@ -61,7 +61,7 @@ class Access:
         finally:
             self._note(scope, answer, time.perf_counter() - began)
 
-    def _note(self, scope: Scope, answer: _Answer, seconds: float) -> None:
+    def _note(self, scope: Scope, answer: _ResponseSender, seconds: float) -> None:
         route = self._routes.get(scope.get("endpoint"), "none")
         method = scope["method"] if scope["method"] in _METHODS else "other"
         status = answer.status or 499  # nginx's number for "nobody waited for the answer"
@@ -81,7 +81,7 @@ class Access:
         log.info("%s", json.dumps(line))
 
 
-class _Answer:
+class _ResponseSender:
     """An answer on its way out, and whether it is the last one over its connection."""
 
     def __init__(self, send: Send, request_id: str, last: bool) -> None:

@@ -12,10 +12,9 @@ from starlette.responses import JSONResponse, Response
 
 from aragora_db import __version__
 from aragora_db.operate.health.access import Access
-from aragora_db.operate.health.context import Context
+from aragora_db.operate.health.context import Context, Drain
 from aragora_db.operate.health.debates import MAX_LIMIT, Debates
-from aragora_db.operate.health.drain import Drain
-from aragora_db.operate.health.endpoints import Answer, Endpoint, Parameter
+from aragora_db.operate.health.endpoints import Endpoint, Parameter, ResponseDoc
 from aragora_db.operate.health.metrics import Metrics
 from aragora_db.operate.health.page.handler import StatusPage
 from aragora_db.operate.health.probes import Probes
@@ -27,8 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["build"]
 
-_INVALID = Answer("a value is missing, or out of range", "Error")
-_AWAY = Answer("try again", "Error", headers={"Retry-After": "seconds to wait"})
+_INVALID = ResponseDoc("a value is missing, or out of range", "Error")
+_AWAY = ResponseDoc("try again", "Error", headers={"Retry-After": "seconds to wait"})
 
 
 class _OpenApi:
@@ -96,24 +95,27 @@ def _methods(path: str, endpoints: tuple[Endpoint, ...]) -> list[str]:
 
 
 def _pages(context: Context, metrics: Metrics, openapi: _OpenApi) -> tuple[Endpoint, ...]:
-    page = Answer("HTML, complete without JavaScript", media_types=("text/html",))
-    text = Answer(
+    page = ResponseDoc("HTML, complete without JavaScript", media_types=("text/html",))
+    text = ResponseDoc(
         "the text format of Prometheus, or OpenMetrics when asked for",
         media_types=("text/plain", "application/openmetrics-text"),
     )
     return (
         Endpoint("GET", "/", StatusPage(context).page, "people", {200: page}),
         Endpoint("GET", "/metrics", metrics.metrics, "operation", {200: text}),
-        Endpoint("GET", "/openapi.json", openapi.document, "operation", {200: Answer("OpenAPI 3.1", "OpenApi")}),
+        Endpoint("GET", "/openapi.json", openapi.document, "operation", {200: ResponseDoc("OpenAPI 3.1", "OpenApi")}),
     )
 
 
 def _probes(probes: Probes) -> tuple[Endpoint, ...]:
-    def answers(schema: str) -> dict[int, Answer]:
-        return {200: Answer("this instance can serve", schema), 503: Answer("it cannot, or is leaving", schema)}
+    def answers(schema: str) -> dict[int, ResponseDoc]:
+        return {
+            200: ResponseDoc("this instance can serve", schema),
+            503: ResponseDoc("it cannot, or is leaving", schema),
+        }
 
     return (
-        Endpoint("GET", "/healthz", probes.healthz, "probes", {200: Answer("the process lives", "Alive")}),
+        Endpoint("GET", "/healthz", probes.healthz, "probes", {200: ResponseDoc("the process lives", "Alive")}),
         Endpoint("GET", "/readyz", probes.readyz, "probes", answers("Readiness")),
         Endpoint("GET", "/readyz/dependencies", probes.dependencies, "probes", answers("Dependencies")),
         Endpoint("GET", "/api/health", probes.health, "operation", answers("Health"), for_operators=True),
@@ -141,14 +143,14 @@ def _debates(debates: Debates) -> tuple[Endpoint, ...]:
             debates.create,
             "debates",
             {
-                200: Answer("it was there already", "Debate", headers=where),
-                201: Answer("it is recorded", "Debate", headers=where),
-                400: Answer("the body is no JSON", "Error"),
-                409: Answer("another debate has this id", "Error"),
-                413: Answer("the body is too large", "Error"),
-                415: Answer("the body is not sent as JSON", "Error"),
+                200: ResponseDoc("it was there already", "Debate", headers=where),
+                201: ResponseDoc("it is recorded", "Debate", headers=where),
+                400: ResponseDoc("the body is no JSON", "Error"),
+                409: ResponseDoc("another debate has this id", "Error"),
+                413: ResponseDoc("the body is too large", "Error"),
+                415: ResponseDoc("the body is not sent as JSON", "Error"),
                 422: _INVALID,
-                503: Answer("try again, with the same Idempotency-Key", "Error", headers=_AWAY.headers),
+                503: ResponseDoc("try again, with the same Idempotency-Key", "Error", headers=_AWAY.headers),
             },
             parameters=(key,),
             body="NewDebate",
@@ -158,7 +160,7 @@ def _debates(debates: Debates) -> tuple[Endpoint, ...]:
             "/api/v1/debates",
             debates.list,
             "debates",
-            {200: Answer("newest first", "DebatePage"), 422: _INVALID, 503: _AWAY},
+            {200: ResponseDoc("newest first", "DebatePage"), 422: _INVALID, 503: _AWAY},
             parameters=(limit, after),
         ),
         Endpoint(
@@ -166,7 +168,12 @@ def _debates(debates: Debates) -> tuple[Endpoint, ...]:
             "/api/v1/debates/{id}",
             debates.get,
             "debates",
-            {200: Answer("the debate", "Debate"), 404: Answer("there is none", "Error"), 422: _INVALID, 503: _AWAY},
+            {
+                200: ResponseDoc("the debate", "Debate"),
+                404: ResponseDoc("there is none", "Error"),
+                422: _INVALID,
+                503: _AWAY,
+            },
             parameters=(number,),
         ),
     )

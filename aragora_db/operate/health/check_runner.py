@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
-from aragora_db.operate.health.checks import Check
-from aragora_db.operate.health.result import Result, State
+from aragora_db.operate.health.checks import HealthCheck
+from aragora_db.operate.health.result import CheckResult, HealthState
 from aragora_db.operate.health.threads import outcome, start
 
-__all__ = ["FRESH", "Watch"]
+__all__ = ["FRESH", "CheckRunner"]
 
 log = logging.getLogger("aragora_db.operate.health")
 
@@ -26,25 +26,25 @@ _MOST_RUNS = 2
 
 
 @dataclass(eq=False)
-class _Run:
+class _CheckRun:
     until: float
-    future: Future[Result] | None = None
+    future: Future[CheckResult] | None = None
 
 
-class _Watched:
+class _CachedCheck:
     """One check and its last result."""
 
-    def __init__(self, check: Check) -> None:
+    def __init__(self, check: HealthCheck) -> None:
         self._check = check
         self._lock = threading.Lock()
-        self._runs: list[_Run] = []
-        self._last: Result | None = None
+        self._runs: list[_CheckRun] = []
+        self._last: CheckResult | None = None
         self._last_at = 0.0
 
-    def fresh(self) -> Result | None:
+    def fresh(self) -> CheckResult | None:
         return self._last if time.monotonic() - self._last_at < FRESH else None
 
-    async def result(self) -> Result:
+    async def result(self) -> CheckResult:
         now = time.monotonic()
         with self._lock:
             known = self.fresh()
@@ -62,19 +62,19 @@ class _Watched:
             late = replace(self._check.overdue(), latency_ms=round(self._check.timeout * 1000, 3))
             return self._remember(late, None)
 
-    def _current(self, now: float) -> _Run | None:
+    def _current(self, now: float) -> _CheckRun | None:
         """The run to wait for, begun if there is none; None when all that may run hang."""
         if self._runs and self._runs[-1].until > now:
             return self._runs[-1]
         if len(self._runs) >= _MOST_RUNS:
             return None
-        run = _Run(now + self._check.timeout)
+        run = _CheckRun(now + self._check.timeout)
         self._check.begin()
         run.future = start(lambda: self._ask(run), f"check-{self._check.name}")
         self._runs.append(run)  # last: were there no thread left, nobody would ever take it out
         return run
 
-    def _ask(self, run: _Run) -> Result:
+    def _ask(self, run: _CheckRun) -> CheckResult:
         began, problem = time.perf_counter(), None
         try:
             result = self._check.run()
@@ -85,8 +85,8 @@ class _Watched:
             self._runs.remove(run)
             return self._remember(result, problem)
 
-    def _remember(self, result: Result, problem: Exception | None) -> Result:
-        before = self._last.state if self._last is not None else result.state if result.ok else State.OK
+    def _remember(self, result: CheckResult, problem: Exception | None) -> CheckResult:
+        before = self._last.state if self._last is not None else result.state if result.ok else HealthState.OK
         self._last, self._last_at = result, time.monotonic()  # the result first: `fresh` takes no lock
         if result.state is not before:
             level = logging.INFO if result.ok else logging.WARNING
@@ -94,29 +94,29 @@ class _Watched:
         return result
 
 
-class Watch:
+class CheckRunner:
     """All checks of one instance.
 
     Args:
         checks: what to ask.
     """
 
-    def __init__(self, checks: Sequence[Check]) -> None:
-        self._watched = {check.name: _Watched(check) for check in checks}
+    def __init__(self, checks: Sequence[HealthCheck]) -> None:
+        self._cached = {check.name: _CachedCheck(check) for check in checks}
 
-    async def results(self) -> dict[str, Result]:
+    async def results(self) -> dict[str, CheckResult]:
         """What every check found, no longer than a second ago.
 
         Takes as long as the slowest, and never longer than its timeout.
         """
-        known = {name: watched.fresh() for name, watched in self._watched.items()}
+        known = {name: cached.fresh() for name, cached in self._cached.items()}
         missing = [name for name, result in known.items() if result is None]
-        asked = await asyncio.gather(*(self._watched[name].result() for name in missing)) if missing else ()
+        asked = await asyncio.gather(*(self._cached[name].result() for name in missing)) if missing else ()
         answers = dict(zip(missing, asked, strict=True))
         return {name: result or answers[name] for name, result in known.items()}
 
 
-def _why(result: Result, problem: Exception | None) -> str:
+def _why(result: CheckResult, problem: Exception | None) -> str:
     """For the log, where operators may see what callers may not; errors of this package hold no passwords."""
     if problem is not None:
         return f" ({type(problem).__name__}: {' '.join(str(problem).split())})"

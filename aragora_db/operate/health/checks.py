@@ -12,12 +12,12 @@ from aragora_db.database import Database
 from aragora_db.engine import READ_ONLY_OPTIONS
 from aragora_db.errors import PoolExhausted
 from aragora_db.models import Debate, EloRating
-from aragora_db.operate.health.result import Result, State
+from aragora_db.operate.health.result import CheckResult, HealthState
 
-__all__ = ["Check", "PooledCheck", "all_checks"]
+__all__ = ["HealthCheck", "PooledCheck", "all_checks"]
 
 
-class Check:
+class HealthCheck:
     """Something to ask.
 
     Args:
@@ -36,24 +36,24 @@ class Check:
     def begin(self) -> None:
         """Called before `run`, in the event loop: must not block."""
 
-    def run(self) -> Result:
+    def run(self) -> CheckResult:
         """Ask. Whatever it raises is a failure."""
         raise NotImplementedError
 
-    def overdue(self) -> Result:
+    def overdue(self) -> CheckResult:
         """The answer when none came in time."""
         return self.failure("timeout")
 
-    def refused(self, error: Exception) -> Result:
+    def refused(self, error: Exception) -> CheckResult:
         """The answer when `run` raised."""
         return self.failure(type(error).__name__)
 
-    def failure(self, error: str) -> Result:
+    def failure(self, error: str) -> CheckResult:
         """The answer for an error, which is named by its class."""
-        return Result(State.FAILED if self.needed else State.DEGRADED, detail={"error": error})
+        return CheckResult(HealthState.FAILED if self.needed else HealthState.DEGRADED, detail={"error": error})
 
 
-class PooledCheck(Check):
+class PooledCheck(HealthCheck):
     """A check that needs a connection of the application's pool.
 
     Full is not dead: where connections came back while the check waited for one, the database works and this instance
@@ -66,21 +66,21 @@ class PooledCheck(Check):
         """Remember how many connections have come back so far."""
         self._returned = self._db.pool_metrics().hold.count
 
-    def overdue(self) -> Result:
+    def overdue(self) -> CheckResult:
         """Busy or dead."""
         return self._busy() or super().overdue()
 
-    def refused(self, error: Exception) -> Result:
+    def refused(self, error: Exception) -> CheckResult:
         """Busy or dead, too, where the pool's patience is shorter than the check's."""
         busy = self._busy() if isinstance(error, PoolExhausted) else None
         return busy or super().refused(error)
 
-    def _busy(self) -> Result | None:
+    def _busy(self) -> CheckResult | None:
         pool = self._db.pool_metrics()
         moves, self._returned = pool.hold.count > self._returned, pool.hold.count
         # Half: on the way from one thread to the next a connection counts as free for a moment.
         if moves and pool.in_use >= (pool.size + pool.max_overflow) // 2:
-            return Result(State.DEGRADED, detail={"error": "busy"})
+            return CheckResult(HealthState.DEGRADED, detail={"error": "busy"})
         return None
 
 
@@ -89,11 +89,11 @@ class DatabaseCheck(PooledCheck):
 
     name = "database"
 
-    def run(self) -> Result:
+    def run(self) -> CheckResult:
         # As a reader: on SQLite a writer would have to wait for its turn.
         with self._db.engine.execution_options(**READ_ONLY_OPTIONS).connect() as connection:
             connection.exec_driver_sql("SELECT 1")
-        return Result(State.OK, detail={"backend": self._db.dsn.backend})
+        return CheckResult(HealthState.OK, detail={"backend": self._db.dsn.backend})
 
 
 class SchemaCheck(PooledCheck):
@@ -105,10 +105,12 @@ class SchemaCheck(PooledCheck):
 
     name = "schema"
 
-    def run(self) -> Result:
+    def run(self) -> CheckResult:
         self._db.ensure_ready()
         verdict = str(self._db.schema_verdict())
-        return Result(State.OK if verdict == "at head" else State.DEGRADED, detail={"verdict": verdict})
+        return CheckResult(
+            HealthState.OK if verdict == "at head" else HealthState.DEGRADED, detail={"verdict": verdict}
+        )
 
 
 class StorageCheck(PooledCheck):
@@ -116,12 +118,12 @@ class StorageCheck(PooledCheck):
 
     name = "storage"
 
-    def run(self) -> Result:
+    def run(self) -> CheckResult:
         # Not the artifact, which may be large.
         statement = sa.select(Debate.id, Debate.slug, Debate.task, Debate.created_at).limit(1)
         with self._db.session(read_only=True, primary=True) as session:
             session.execute(statement).all()
-        return Result(State.OK)
+        return CheckResult(HealthState.OK)
 
 
 class EloCheck(PooledCheck):
@@ -129,19 +131,19 @@ class EloCheck(PooledCheck):
 
     name = "elo"
 
-    def run(self) -> Result:
+    def run(self) -> CheckResult:
         with self._db.session(read_only=True, primary=True) as session:
             session.execute(sa.select(EloRating.agent_name, EloRating.elo).limit(1)).all()
-        return Result(State.OK)
+        return CheckResult(HealthState.OK)
 
 
-class PoolCheck(Check):
+class PoolCheck(HealthCheck):
     """A connection is free, or may still be opened."""
 
     name = "database_pool"
     needed = False
 
-    def run(self) -> Result:
+    def run(self) -> CheckResult:
         pool = self._db.pool_metrics()
         most = pool.size + pool.max_overflow
         detail: dict[str, Any] = {
@@ -156,55 +158,55 @@ class PoolCheck(Check):
             "longest_hold_ms": round(pool.hold.longest * 1000, 3),
         }
         exhausted = bool(most) and pool.in_use >= most
-        return Result(State.DEGRADED if exhausted else State.OK, detail=detail)
+        return CheckResult(HealthState.DEGRADED if exhausted else HealthState.OK, detail=detail)
 
 
-class RedisCheck(Check):
+class RedisCheck(HealthCheck):
     """Redis answers."""
 
     name = "redis"
     needed = False
     timeout = 1.0
 
-    def run(self) -> Result:
+    def run(self) -> CheckResult:
         if not self._db.shared.configured:
-            return Result(State.NOT_CONFIGURED)
+            return CheckResult(HealthState.NOT_CONFIGURED)
         found = self._db.shared.health()
         detail = {name: found[name] for name in ("connected", "breaker", "error") if found.get(name) is not None}
-        return Result(State.OK if found["connected"] else State.DEGRADED, detail=detail)
+        return CheckResult(HealthState.OK if found["connected"] else HealthState.DEGRADED, detail=detail)
 
 
-class ReplicasCheck(Check):
+class ReplicasCheck(HealthCheck):
     """Every replica takes part."""
 
     name = "replicas"
     needed = False
 
-    def run(self) -> Result:
+    def run(self) -> CheckResult:
         replicas = self._db.replicas_health()
         if not replicas:
-            return Result(State.NOT_CONFIGURED)
+            return CheckResult(HealthState.NOT_CONFIGURED)
         kept = [{name: each.get(name) for name in ("replica", "healthy", "lag_seconds", "reason")} for each in replicas]
         healthy = all(each["healthy"] for each in kept)
-        return Result(State.OK if healthy else State.DEGRADED, detail={"replicas": kept})
+        return CheckResult(HealthState.OK if healthy else HealthState.DEGRADED, detail={"replicas": kept})
 
 
-class SecretsCheck(Check):
+class SecretsCheck(HealthCheck):
     """The secrets are no older than they may be."""
 
     name = "secrets"
     needed = False
 
-    def run(self) -> Result:
+    def run(self) -> CheckResult:
         source = self._db.secrets
         if not isinstance(source, RotatingSource):
-            return Result(State.NOT_CONFIGURED)
+            return CheckResult(HealthState.NOT_CONFIGURED)
         found = source.health()
         detail = {name: found.get(name) for name in ("source", "age_seconds", "stale", "error")}
-        return Result(State.DEGRADED if found["stale"] else State.OK, detail=detail)
+        return CheckResult(HealthState.DEGRADED if found["stale"] else HealthState.OK, detail=detail)
 
 
-_ALL: Sequence[type[Check]] = (
+_ALL: Sequence[type[HealthCheck]] = (
     DatabaseCheck,
     PoolCheck,
     SchemaCheck,
@@ -216,6 +218,6 @@ _ALL: Sequence[type[Check]] = (
 )
 
 
-def all_checks(db: Database) -> tuple[Check, ...]:
+def all_checks(db: Database) -> tuple[HealthCheck, ...]:
     """Every check, for one database."""
     return tuple(kind(db) for kind in _ALL)

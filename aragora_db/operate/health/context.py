@@ -1,23 +1,42 @@
-"""What the handlers of one application share."""
+"""What the handlers of one application share: the database, its checks, and the switch between serving and leaving."""
 
 from __future__ import annotations
 
 import hmac
+import threading
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 
-from aragora_db.operate.health.check_runner import Watch
+from aragora_db.operate.health.check_runner import CheckRunner
 from aragora_db.operate.health.checks import all_checks
-from aragora_db.operate.health.drain import Drain
-from aragora_db.operate.health.result import Report
+from aragora_db.operate.health.result import HealthReport
 
 if TYPE_CHECKING:
     from aragora_db.database import Database
 
-__all__ = ["Context"]
+__all__ = ["Context", "Drain"]
+
+
+class Drain:
+    """Says whether this instance is leaving: then `/readyz` answers 503 while everything else goes on.
+
+    Thread-safe, and safe to call from a signal handler.
+    """
+
+    def __init__(self) -> None:
+        self._begun = threading.Event()
+
+    def begin(self) -> None:
+        """Leave. There is no way back."""
+        self._begun.set()
+
+    @property
+    def begun(self) -> bool:
+        """Whether this instance is leaving."""
+        return self._begun.is_set()
 
 
 @dataclass
@@ -27,22 +46,22 @@ class Context:
     Attributes:
         db: the database.
         drain: whether this instance is leaving.
-        watch: the checks.
+        checks: runs the checks.
         started: when the application was made, on the monotonic clock.
     """
 
     db: Database
     drain: Drain
-    watch: Watch = field(init=False)
+    checks: CheckRunner = field(init=False)
     started: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
         """Make the checks."""
-        self.watch = Watch(all_checks(self.db))
+        self.checks = CheckRunner(all_checks(self.db))
 
-    async def report(self) -> Report:
+    async def report(self) -> HealthReport:
         """What all checks say."""
-        return Report(await self.watch.results(), self.drain.begun)
+        return HealthReport(await self.checks.results(), self.drain.begun)
 
     def from_operator(self, request: Request) -> bool:
         """Whether a request carries the operators' token (ARAGORA_HEALTH_TOKEN)."""

@@ -23,7 +23,7 @@ from aragora_db.errors import (
 )
 from aragora_db.models import Debate
 from aragora_db.operate.health.context import Context
-from aragora_db.operate.health.problems import Refused
+from aragora_db.operate.health.problems import RequestRefused
 from aragora_db.operate.health.threads import outcome, start
 from aragora_db.shared import DEBATE_CREATED, Event
 from aragora_db.stores import DebateStore
@@ -159,16 +159,16 @@ class Debates:
 async def _json_body(request: Request) -> Any:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
-        raise Refused(415, "unsupported_media_type", "send JSON, with the header Content-Type: application/json")
+        raise RequestRefused(415, "unsupported_media_type", "send JSON, with the header Content-Type: application/json")
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > LARGEST_BODY:
-            raise Refused(413, "too_large", f"the body is larger than {LARGEST_BODY} bytes")
+            raise RequestRefused(413, "too_large", f"the body is larger than {LARGEST_BODY} bytes")
     try:
         return json_text.loads(body.decode("utf-8-sig"))  # bytes could be UTF-16, too
     except (ValueError, RecursionError):
-        raise Refused(400, "malformed", "the body is no JSON in UTF-8") from None
+        raise RequestRefused(400, "malformed", "the body is no JSON in UTF-8") from None
 
 
 def _arguments(body: Any, idempotency_key: str | None) -> dict[str, Any]:

@@ -10,13 +10,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-__all__ = ["JSON", "Answer", "Endpoint", "Parameter"]
+__all__ = ["JSON", "Endpoint", "Parameter", "ResponseDoc"]
 
 JSON = "application/json"
 
 
 @dataclass(frozen=True)
-class Answer:
+class ResponseDoc:
     """What comes back with one status.
 
     Attributes:
@@ -86,7 +86,7 @@ class Endpoint:
     path: str
     handler: Callable[[Request], Awaitable[Response]]
     tag: str
-    answers: Mapping[int, Answer]
+    answers: Mapping[int, ResponseDoc]
     parameters: tuple[Parameter, ...] = ()
     body: str | None = None
     for_operators: bool = False

@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from aragora_db import __version__
 from aragora_db.operate.health.context import Context
-from aragora_db.operate.health.result import Report, Result, State
+from aragora_db.operate.health.result import CheckResult, HealthReport, HealthState
 
 if TYPE_CHECKING:
     from aragora_db.engine.pool_metrics import Durations, PoolMetrics
@@ -84,7 +84,7 @@ class _Families(Collector):
         return self._families
 
 
-def _of_instance(report: Report) -> Iterator[Metric]:
+def _of_instance(report: HealthReport) -> Iterator[Metric]:
     build = GaugeMetricFamily("aragora_db_build_info", "The version that runs.", labels=["version"])
     build.add_metric([__version__], 1)
     yield build
@@ -93,18 +93,18 @@ def _of_instance(report: Report) -> Iterator[Metric]:
     yield GaugeMetricFamily("aragora_db_draining", "1 when this instance is leaving.", value=report.draining)
 
 
-def _of_checks(results: Mapping[str, Result]) -> Iterator[Metric]:
+def _of_checks(results: Mapping[str, CheckResult]) -> Iterator[Metric]:
     healthy = GaugeMetricFamily(
         "aragora_db_check_ok", "1 when the check found nothing wrong; absent when not configured.", labels=["check"]
     )
     seconds = GaugeMetricFamily("aragora_db_check_duration_seconds", "Time of the last check.", labels=["check"])
     for name, result in results.items():
-        if result.state is not State.NOT_CONFIGURED:
+        if result.state is not HealthState.NOT_CONFIGURED:
             healthy.add_metric([name], result.ok)
             seconds.add_metric([name], result.latency_ms / 1000)
     yield from (healthy, seconds)
     yield _one_of("aragora_db_schema_state", "1 for how the schema is.", _VERDICTS, results["schema"].detail, "verdict")
-    if results["redis"].state is not State.NOT_CONFIGURED:
+    if results["redis"].state is not HealthState.NOT_CONFIGURED:
         detail = results["redis"].detail
         yield _one_of("aragora_db_redis_breaker_state", "1 for how the breaker is.", _BREAKER, detail, "breaker")
     yield from _of_replicas(results["replicas"].detail.get("replicas", ()))

@@ -10,8 +10,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from aragora_db import __version__
+from aragora_db.config.guard import distributed_required
 from aragora_db.operate.health.context import Context
-from aragora_db.operate.health.result import Report, State
+from aragora_db.operate.health.result import HealthReport, HealthState
 
 __all__ = ["Probes"]
 
@@ -40,7 +41,7 @@ class Probes:
             "checks": {
                 # "The check of degraded mode passed": true means not degraded. The guide's name, kept.
                 "degraded_mode": not report.degraded,
-                "storage_initialized": found["schema"].state is not State.FAILED and found["storage"].ok,
+                "storage_initialized": found["schema"].state is not HealthState.FAILED and found["storage"].ok,
                 "elo_initialized": found["elo"].ok,
                 "redis_pool": found["redis"].public,
                 "db_pool": found["database"].ok and found["database_pool"].ok,
@@ -66,9 +67,9 @@ class Probes:
                 "elo_system": found["elo"].ok,
                 "schema": found["schema"].ok,
                 "redis": {
-                    "configured": redis.state is not State.NOT_CONFIGURED,
-                    "connected": redis.state is State.OK,
-                    "required": self._context.db.settings.distributed_required,
+                    "configured": redis.state is not HealthState.NOT_CONFIGURED,
+                    "connected": redis.state is HealthState.OK,
+                    "required": distributed_required(self._context.db.settings),
                 },
                 "postgresql": absent,
                 self._context.db.dsn.backend: database,
@@ -103,7 +104,7 @@ class Probes:
         """The database alone."""
         report = await self._context.report()
         relevant = {name: report.results[name] for name in ("database", "database_pool", "schema")}
-        own = Report(relevant)
+        own = HealthReport(relevant)
         pool = relevant["database_pool"]
         body: dict[str, Any] = {
             "status": own.status,
@@ -118,11 +119,11 @@ class Probes:
         return JSONResponse(body, 503 if own.failed else 200)
 
 
-def _ready(report: Report) -> str:
+def _ready(report: HealthReport) -> str:
     return "ready" if report.ready else "not_ready"
 
 
-def _answer(report: Report, body: dict[str, Any]) -> Response:
+def _answer(report: HealthReport, body: dict[str, Any]) -> Response:
     if report.reason is not None:
         body["reason"] = report.reason
     return JSONResponse(body, 200 if report.ready else 503)

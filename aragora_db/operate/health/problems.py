@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from aragora_db import errors
 
-__all__ = ["Refused", "problem", "response_to", "routing_error"]
+__all__ = ["RequestRefused", "problem", "response_to", "routing_error"]
 
 log = logging.getLogger("aragora_db.operate.health")
 
@@ -47,7 +47,7 @@ _ANSWERS: tuple[tuple[type[Exception], int, str, str], ...] = (
 )
 
 
-class Refused(Exception):
+class RequestRefused(Exception):
     """A request that is answered without asking the database.
 
     Args:
@@ -68,7 +68,7 @@ def problem(status: int, code: str, message: str, headers: dict[str, str] | None
 
 def response_to(error: Exception) -> Response:
     """The answer to an exception; what we have no answer to is logged, and is a 500."""
-    if isinstance(error, Refused):
+    if isinstance(error, RequestRefused):
         return problem(error.status, error.code, error.message)
     if isinstance(error, errors.InvalidValue):
         return problem(422, "invalid", str(error)[:_LONGEST])  # about the caller's own values, which it may quote

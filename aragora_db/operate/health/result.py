@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-__all__ = ["Report", "Result", "State"]
+__all__ = ["CheckResult", "HealthReport", "HealthState"]
 
 
-class State(StrEnum):
+class HealthState(StrEnum):
     """How a dependency is, seen from here."""
 
     OK = "ok"
@@ -22,7 +22,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True)
-class Result:
+class CheckResult:
     """What a check found.
 
     Attributes:
@@ -31,19 +31,19 @@ class Result:
         detail: for operators; JSON, without addresses, passwords and texts of exceptions.
     """
 
-    state: State
+    state: HealthState
     latency_ms: float = 0.0
     detail: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @property
     def ok(self) -> bool:
         """Whether nothing is wrong; what is not configured cannot be wrong."""
-        return self.state in {State.OK, State.NOT_CONFIGURED}
+        return self.state in {HealthState.OK, HealthState.NOT_CONFIGURED}
 
     @property
     def public(self) -> bool | str:
         """What anybody may see: true, false, or "not_configured"."""
-        return State.NOT_CONFIGURED.value if self.state is State.NOT_CONFIGURED else self.ok
+        return HealthState.NOT_CONFIGURED.value if self.state is HealthState.NOT_CONFIGURED else self.ok
 
     @property
     def full(self) -> dict[str, Any]:
@@ -52,7 +52,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Report:
+class HealthReport:
     """All results of one moment.
 
     Attributes:
@@ -60,13 +60,13 @@ class Report:
         draining: whether this instance is leaving.
     """
 
-    results: Mapping[str, Result]
+    results: Mapping[str, CheckResult]
     draining: bool = False
 
     @property
     def failed(self) -> tuple[str, ...]:
         """The checks without which this instance cannot serve."""
-        return tuple(name for name, result in self.results.items() if result.state is State.FAILED)
+        return tuple(name for name, result in self.results.items() if result.state is HealthState.FAILED)
 
     @property
     def ready(self) -> bool:

@@ -17,7 +17,7 @@ import uvicorn
 
 from aragora_db.errors import ConfigurationError
 from aragora_db.operate.health import app
-from aragora_db.operate.health.drain import Drain
+from aragora_db.operate.health.context import Drain
 
 if TYPE_CHECKING:
     from aragora_db.database import Database

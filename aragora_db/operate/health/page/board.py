@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from aragora_db.operate.health.checks import PooledCheck
-from aragora_db.operate.health.result import Result, State
+from aragora_db.operate.health.result import CheckResult, HealthState
 from aragora_db.stores import EloStore
 
 if TYPE_CHECKING:
@@ -43,9 +43,9 @@ class BoardCheck(PooledCheck):
     name = "leaderboard"
     needed = False
 
-    def run(self) -> Result:
+    def run(self) -> CheckResult:
         """Read it."""
-        return Result(State.OK, detail={"board": self._db.transact(_read, read_only=True, attempts=1)})
+        return CheckResult(HealthState.OK, detail={"board": self._db.transact(_read, read_only=True, attempts=1)})
 
 
 def _read(session: Session) -> Board:

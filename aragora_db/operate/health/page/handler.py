@@ -13,12 +13,12 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from aragora_db import __version__
-from aragora_db.operate.health.check_runner import Watch
+from aragora_db.operate.health.check_runner import CheckRunner
 from aragora_db.operate.health.context import Context
 from aragora_db.operate.health.page import view
 from aragora_db.operate.health.page.board import BoardCheck
 from aragora_db.operate.health.page.markup import element, join, text
-from aragora_db.operate.health.result import Report
+from aragora_db.operate.health.result import HealthReport
 
 __all__ = ["StatusPage"]
 
@@ -32,7 +32,7 @@ class StatusPage:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._board = Watch([BoardCheck(context.db)])
+        self._board = CheckRunner([BoardCheck(context.db)])
         folder = files("aragora_db.operate.health.page")
         self._template = Template((folder / "template.html").read_text("utf-8"))
         self._style = (folder / "style.css").read_text("utf-8")
@@ -58,7 +58,7 @@ class StatusPage:
         headers = {"Content-Security-Policy": self._policy, "Referrer-Policy": "no-referrer"}
         return HTMLResponse(page, headers=headers)
 
-    def _facts(self, report: Report) -> str:
+    def _facts(self, report: HealthReport) -> str:
         up = int(time.monotonic() - self._context.started)
         facts = (
             f"version {__version__}",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from aragora_db.operate.health.page.curves import chart, meter, spark, spread
 from aragora_db.operate.health.page.markup import Markup, element, join
-from aragora_db.operate.health.result import Report, Result, State
+from aragora_db.operate.health.result import CheckResult, HealthReport, HealthState
 
 if TYPE_CHECKING:
     from aragora_db.engine.pool_metrics import Durations, PoolMetrics
@@ -14,8 +14,18 @@ if TYPE_CHECKING:
 
 __all__ = ["main", "summary"]
 
-_ICONS = {State.OK: "\u25cf", State.DEGRADED: "\u25b2", State.FAILED: "\u25a0", State.NOT_CONFIGURED: "\u25cb"}
-_WORDS = {State.OK: "ok", State.DEGRADED: "degraded", State.FAILED: "failed", State.NOT_CONFIGURED: "not configured"}
+_ICONS = {
+    HealthState.OK: "\u25cf",
+    HealthState.DEGRADED: "\u25b2",
+    HealthState.FAILED: "\u25a0",
+    HealthState.NOT_CONFIGURED: "\u25cb",
+}
+_WORDS = {
+    HealthState.OK: "ok",
+    HealthState.DEGRADED: "degraded",
+    HealthState.FAILED: "failed",
+    HealthState.NOT_CONFIGURED: "not configured",
+}
 
 _WHAT = {
     "database": ("Database", "a pooled connection answers"),
@@ -38,9 +48,9 @@ _MIGRATION = {
 }
 
 
-def summary(report: Report) -> Markup:
+def summary(report: HealthReport) -> Markup:
     """Whether all is well, in one line."""
-    worst = State.FAILED if report.failed else State.DEGRADED
+    worst = HealthState.FAILED if report.failed else HealthState.DEGRADED
     troubled = [_WHAT[name][0] for name, result in report.results.items() if result.state is worst]
     if report.draining:
         kind, headline, why = "degraded", "Leaving", "Not ready any more; requests under way are finished."
@@ -50,12 +60,12 @@ def summary(report: Report) -> Markup:
         kind, headline, why = "degraded", "Serving, degraded", f"Look at: {', '.join(troubled)}."
     else:
         kind, headline, why = "ok", "Ready", "Every check passes."
-    icon = _ICONS[State(kind)]
+    icon = _ICONS[HealthState(kind)]
     words = element("div", element("p", headline, class_="headline"), element("p", why, class_="why"))
     return element("div", element("span", icon, class_="icon", aria_hidden="true"), words, class_=f"banner {kind}")
 
 
-def main(report: Report, pool: PoolMetrics, board: Board | None) -> Markup:
+def main(report: HealthReport, pool: PoolMetrics, board: Board | None) -> Markup:
     """Tiles, leaderboard, pool, checks and replicas."""
     return join(
         (
@@ -71,7 +81,7 @@ def main(report: Report, pool: PoolMetrics, board: Board | None) -> Markup:
     )
 
 
-def _tiles(report: Report, pool: PoolMetrics) -> Markup:
+def _tiles(report: HealthReport, pool: PoolMetrics) -> Markup:
     found = report.results
     most = pool.size + pool.max_overflow
     share = 100 * pool.in_use / most if most else 0.0
@@ -81,7 +91,7 @@ def _tiles(report: Report, pool: PoolMetrics) -> Markup:
     )
     schema = _MIGRATION.get(found["schema"].detail.get("verdict", ""), ("Unknown", "the database did not say"))
     latency = found["database"]
-    answered = latency.state is State.OK
+    answered = latency.state is HealthState.OK
     speed = join((f"{latency.latency_ms:.1f} ", element("small", "ms"))) if answered else "No answer"
     return element(
         "dl",
@@ -95,13 +105,13 @@ def _tiles(report: Report, pool: PoolMetrics) -> Markup:
     )
 
 
-def _tile(name: str, result: Result, value: object, note: object = "") -> Markup:
+def _tile(name: str, result: CheckResult, value: object, note: object = "") -> Markup:
     under = note if isinstance(note, Markup) else element("p", note, class_="note")
     mark = element("span", *_state(result.state, "hidden"), class_=f"state {result.state}")
     return element("div", element("dt", name, mark), element("dd", value, under), class_="tile")
 
 
-def _state(state: State, word_class: str | None = None) -> tuple[Markup, Markup]:
+def _state(state: HealthState, word_class: str | None = None) -> tuple[Markup, Markup]:
     """A sign for the eye and a word for everybody."""
     return (
         element("span", _ICONS[state], aria_hidden="true", class_="sign"),
@@ -109,16 +119,16 @@ def _state(state: State, word_class: str | None = None) -> tuple[Markup, Markup]
     )
 
 
-def _redis(result: Result) -> tuple[str, str]:
-    if result.state is State.NOT_CONFIGURED:
+def _redis(result: CheckResult) -> tuple[str, str]:
+    if result.state is HealthState.NOT_CONFIGURED:
         return "None", "reads go to the database"
     if result.ok:
         return "Connected", f"{result.latency_ms:.1f} ms"
     return "Away", "reads go to the database"
 
 
-def _replica_words(result: Result) -> tuple[object, str]:
-    if result.state is State.NOT_CONFIGURED:
+def _replica_words(result: CheckResult) -> tuple[object, str]:
+    if result.state is HealthState.NOT_CONFIGURED:
         return "None", "reads go to the primary"
     replicas = result.detail.get("replicas", ())
     if not replicas:
@@ -129,8 +139,8 @@ def _replica_words(result: Result) -> tuple[object, str]:
     return join((healthy, " ", element("small", f"of {len(replicas)}"))), note
 
 
-def _secrets(result: Result) -> tuple[str, str]:
-    if result.state is State.NOT_CONFIGURED:
+def _secrets(result: CheckResult) -> tuple[str, str]:
+    if result.state is HealthState.NOT_CONFIGURED:
         return "None", "settings from the environment"
     age = result.detail.get("age_seconds")
     return ("Fresh" if result.ok else "Stale"), (f"read {age:.0f} s ago" if age is not None else "not read yet")
@@ -203,7 +213,7 @@ def _durations(title: str, durations: Durations) -> Markup:
     return element("div", element("h3", title), element("p", words), spread(durations, f"{title}: {words}"))
 
 
-def _checks(report: Report) -> Markup:
+def _checks(report: HealthReport) -> Markup:
     head = element(
         "tr",
         element("th", "Check", scope="col"),
@@ -223,14 +233,14 @@ def _checks(report: Report) -> Markup:
     return element("section", element("h2", "Checks", id="checks"), table, aria_labelledby="checks")
 
 
-def _replicas(result: Result) -> Markup:
+def _replicas(result: CheckResult) -> Markup:
     replicas = result.detail.get("replicas", ())
     if not replicas:
         return Markup("")
     head = element("tr", *(element("th", each, scope="col") for each in ("Replica", "State", "Behind", "Why")))
     rows: list[Markup] = []
     for each in replicas:
-        state = State.OK if each["healthy"] else State.DEGRADED
+        state = HealthState.OK if each["healthy"] else HealthState.DEGRADED
         word = "takes part" if each["healthy"] else "left out"
         lag = "" if each["lag_seconds"] is None else f"{each['lag_seconds']:.2f} s"
         row = element(

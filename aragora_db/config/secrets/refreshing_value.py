@@ -12,7 +12,7 @@ from typing import Final, Generic, TypeVar
 
 from aragora_db.errors import AragoraDBError
 
-__all__ = ["LastGood"]
+__all__ = ["RefreshingValue"]
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ class _Good(Generic[T]):
     at: float
 
 
-class LastGood(Generic[T]):
+class RefreshingValue(Generic[T]):
     """Keeps the last good answer of a function. Thread-safe; after a fork call `reset_after_fork`.
 
     The first `get` waits for an answer, and all threads wait for the same one. Later ones never wait: an answer that is

@@ -13,12 +13,12 @@ from support import HANG_SECONDS, clean_environment
 
 from aragora_db.database import Database
 from aragora_db.errors import PoolExhausted
-from aragora_db.operate.health.check_runner import FRESH, Watch
-from aragora_db.operate.health.checks import Check, DatabaseCheck
-from aragora_db.operate.health.result import Report, Result, State
+from aragora_db.operate.health.check_runner import FRESH, CheckRunner
+from aragora_db.operate.health.checks import DatabaseCheck, HealthCheck
+from aragora_db.operate.health.result import CheckResult, HealthReport, HealthState
 
 
-class _Asked(Check):
+class _Asked(HealthCheck):
     """Counts how often it is asked, and hangs while it is told to."""
 
     name = "asked"
@@ -28,10 +28,10 @@ class _Asked(Check):
         self.go_on = threading.Event()
         self.go_on.set()
 
-    def run(self) -> Result:
+    def run(self) -> CheckResult:
         self.runs += 1
         self.go_on.wait(HANG_SECONDS)
-        return Result(State.OK)
+        return CheckResult(HealthState.OK)
 
 
 class _Brisk(_Asked):
@@ -48,8 +48,8 @@ class _Optional(_Brisk):
     needed = False
 
 
-def _results(watch):
-    return asyncio.run(watch.results())
+def _results(runner):
+    return asyncio.run(runner.results())
 
 
 def test_many_probes_cost_one_check():
@@ -58,12 +58,12 @@ def test_many_probes_cost_one_check():
     check.go_on.clear()
 
     async def many():
-        watch = Watch([check])
-        asked = [asyncio.create_task(watch.results()) for _ in range(100)]
+        runner = CheckRunner([check])
+        asked = [asyncio.create_task(runner.results()) for _ in range(100)]
         await asyncio.sleep(0)
         check.go_on.set()
         await asyncio.gather(*asked)
-        return await watch.results()
+        return await runner.results()
 
     assert asyncio.run(many())["asked"].ok
     assert check.runs == 1
@@ -72,10 +72,10 @@ def test_many_probes_cost_one_check():
 def test_a_result_is_asked_again_when_it_is_old(eventually):
     """Remembered for ever, a result would be what was true at the start."""
     check = _Asked()
-    watch = Watch([check])
+    runner = CheckRunner([check])
 
     def asked_again():
-        _results(watch)
+        _results(runner)
         return check.runs > 1
 
     eventually(asked_again, f"a second run after {FRESH} s")
@@ -85,8 +85,8 @@ def test_a_check_that_hangs_fails_alone():
     """A hung Redis must not make the database look hung, nor keep the answer back."""
     hung, fine = _Brisk(), _Asked()
     hung.go_on.clear()
-    found = _results(Watch([hung, fine]))
-    assert found["brisk"].state is State.FAILED
+    found = _results(CheckRunner([hung, fine]))
+    assert found["brisk"].state is HealthState.FAILED
     assert found["brisk"].detail == {"error": "timeout"}
     assert found["asked"].ok
     hung.go_on.set()
@@ -96,20 +96,20 @@ def test_a_check_that_hangs_is_not_piled_up(eventually):
     """One thread and one connection more with every probe would take the pool with it."""
     hung = _Brisk()
     hung.go_on.clear()
-    watch = Watch([hung])
+    runner = CheckRunner([hung])
     for _ in range(4):
-        assert _results(watch)["brisk"].state is State.FAILED
-        watch._watched["brisk"]._last = None  # a second later
+        assert _results(runner)["brisk"].state is HealthState.FAILED
+        runner._cached["brisk"]._last = None  # a second later
     assert hung.runs == 2
     hung.go_on.set()
-    eventually(lambda: _results(watch)["brisk"].ok, "the check that hung answers")
+    eventually(lambda: _results(runner)["brisk"].ok, "the check that hung answers")
 
 
 def test_what_is_not_needed_only_degrades():
     """Ready is what can serve."""
     hung = _Optional()
     hung.go_on.clear()
-    report = Report(_results(Watch([hung, _Asked()])))
+    report = HealthReport(_results(CheckRunner([hung, _Asked()])))
     hung.go_on.set()
     assert report.ready
     assert report.degraded
@@ -119,7 +119,7 @@ def test_what_is_not_needed_only_degrades():
 def test_an_exception_is_a_failure_named_by_its_class():
     """Its text may name a host; it goes to the log, where operators look."""
 
-    class Broken(Check):
+    class Broken(HealthCheck):
         name = "broken"
 
         def __init__(self) -> None:
@@ -128,8 +128,8 @@ def test_an_exception_is_a_failure_named_by_its_class():
         def run(self):
             raise ConnectionError("10.0.0.1 said no")
 
-    result = _results(Watch([Broken()]))["broken"]
-    assert result.state is State.FAILED
+    result = _results(CheckRunner([Broken()]))["broken"]
+    assert result.state is HealthState.FAILED
     assert result.detail == {"error": "ConnectionError"}
 
 
@@ -137,10 +137,10 @@ def test_the_log_says_it_once(caplog):
     """A line a second for as long as an outage lasts buries what happened before it."""
     caplog.set_level("INFO", "aragora_db.operate.health")
     db = Database("postgresql://nobody@127.0.0.1:9/none?connect_timeout=2")
-    watch = Watch([DatabaseCheck(db)])
+    runner = CheckRunner([DatabaseCheck(db)])
     for _ in range(3):
-        assert not _results(watch)["database"].ok
-        watch._watched["database"]._last_at = 0.0
+        assert not _results(runner)["database"].ok
+        runner._cached["database"]._last_at = 0.0
     [record] = [each for each in caplog.records if each.name == "aragora_db.operate.health"]
     assert record.getMessage().startswith("check database: failed (DatabaseUnavailable: ")
     db.close()
@@ -172,15 +172,15 @@ def test_busy_is_not_dead(dialect, fresh_databases, serve_app, checks, monkeypat
             before = served.db.pool_metrics().hold.count
             if moving:  # as it would in the second for which a result counts
                 eventually(lambda b=before: served.db.pool_metrics().hold.count > b + 2, "a connection has come back")
-            for watched in _context(served).watch._watched.values():
-                watched._last = None
+            for cached in _context(served).checks._cached.values():
+                cached._last = None
             seen.append(served.client.get("/readyz"))
     finally:
         stop.set()
         for thread in threads:
             thread.join(HANG_SECONDS)
-        watched = _context(served).watch._watched.values()
-        eventually(lambda: not any(each._runs for each in watched), "the checks that waited have ended")
+        cached = _context(served).checks._cached.values()
+        eventually(lambda: not any(each._runs for each in cached), "the checks that waited have ended")
     assert not any(thread.is_alive() for thread in threads)
     assert {answer.status_code for answer in seen} == ({200} if moving else {503})
     assert seen[-1].json()["checks"]["db_pool"] is False
@@ -204,15 +204,15 @@ def test_busy_with_an_impatient_pool_is_not_dead_either(dialect, fresh_databases
         thread.start()
     assert busy.wait(HANG_SECONDS)
     try:
-        for watched in _context(served).watch._watched.values():
-            watched._last = None
+        for cached in _context(served).checks._cached.values():
+            cached._last = None
         answer = served.client.get("/readyz")
     finally:
         stop.set()
         for thread in threads:
             thread.join(HANG_SECONDS)
-        watched = _context(served).watch._watched.values()
-        eventually(lambda: not any(each._runs for each in watched), "the checks that waited have ended")
+        cached = _context(served).checks._cached.values()
+        eventually(lambda: not any(each._runs for each in cached), "the checks that waited have ended")
     assert not any(thread.is_alive() for thread in threads)
     assert (answer.status_code, answer.json()["checks"]["db_pool"]) == (200, False)
 
@@ -228,11 +228,11 @@ def test_a_check_that_cannot_begin_is_tried_again():
             if self.tries < 4:
                 raise RuntimeError("can't start new thread")
 
-    watch = Watch([Starved()])
+    runner = CheckRunner([Starved()])
     for _ in range(3):
         with pytest.raises(RuntimeError, match="thread"):
-            _results(watch)
-    assert _results(watch)["asked"].ok
+            _results(runner)
+    assert _results(runner)["asked"].ok
 
 
 def _context(served):
@@ -246,13 +246,13 @@ def test_a_hung_check_does_not_keep_the_process(tmp_path):
     script = tmp_path / "hung.py"
     script.write_text(
         "import asyncio, threading\n"
-        "from aragora_db.operate.health.checks import Check\n"
-        "from aragora_db.operate.health.check_runner import Watch\n"
-        "class Hung(Check):\n"
+        "from aragora_db.operate.health.checks import HealthCheck\n"
+        "from aragora_db.operate.health.check_runner import CheckRunner\n"
+        "class Hung(HealthCheck):\n"
         "    name, timeout = 'hung', 0.05\n"
         "    def __init__(self): pass\n"
         "    def run(self): threading.Event().wait()\n"
-        "print(asyncio.run(Watch([Hung()]).results())['hung'].state)\n"
+        "print(asyncio.run(CheckRunner([Hung()]).results())['hung'].state)\n"
     )
     done = subprocess.run(
         [sys.executable, script],
