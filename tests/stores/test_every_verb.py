@@ -317,17 +317,18 @@ INSIGHTS = [
 ]
 
 PERSONAS = [
-    Step("upsert", "ada", description="careful", traits=["thorough"], expertise={"law": 0.5}, now=NOON,
+    Step("upsert", "ada", description="careful", traits=["thorough"], expertise={"law": 0.5}, updated_at=NOON,
          of=attrgetter("description", "traits", "expertise", "created_at"),
          expect=("careful", ["thorough"], {"law": 0.5}, NOON)),
-    Step("record_performance", "ada", "law", success=True, debate_id="d", action="critique", now=LATER,
+    Step("record_performance", "ada", "law", success=True, debate_id="d", action="critique", created_at=LATER,
          expect=pytest.approx(0.85)),
     Step("get", "ada", of=attrgetter("updated_at"), expect=LATER),
     Step("get_many", ["none", "ada"], of=list, expect=["ada"]),
     Step("list", of=each("agent_name"), expect=["ada"]),
-    Step("history", "ada", "law", of=each("success", "action", "created_at"), expect=[(True, "critique", LATER)]),
+    Step("history", "ada", domain="law", of=each("success", "action", "created_at"),
+         expect=[(True, "critique", LATER)]),
     Step("expertise", "ada", expect=(("ada", "law", pytest.approx(0.85)),)),
-    Step("ranking", "law", expect=(("ada", "law", pytest.approx(0.85)),)),
+    Step("ranking", "law", of=list, expect=[("ada", "law", pytest.approx(0.85))]),
     Step("domain_records", "ada", of=each("domain", "actions", "successes"), expect=[("law", 1, 1)]),
     Step("infer_traits", "ada", expect=("pragmatic",)),
 ]
