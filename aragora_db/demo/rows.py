@@ -9,7 +9,7 @@ from aragora_db.models import EloRating
 from aragora_db.rules import elo
 from aragora_db.stores import ConsensusStore, DebateStore, EloStore, PersonaStore, PositionStore
 from aragora_db.stores.consensus import NewConsensus, NewDissent
-from aragora_db.stores.debates import NewCritique
+from aragora_db.stores.debates import NewCritique, NewDebate, NewResult
 from aragora_db.stores.positions import NewPosition
 
 if TYPE_CHECKING:
@@ -37,19 +37,29 @@ def add_debate(session: Session, argued: Argued) -> None:
     debates, personas, positions = DebateStore(session), PersonaStore(session), PositionStore(session)
     document = {"domain": domain, "proposals": argued.claims, "scores": argued.scores, "answer": answer}
     debates.create(
-        task, list(argued.claims), document, id=argued.id, consensus_reached=reached, confidence=argued.confidence
+        NewDebate(
+            task,
+            list(argued.claims),
+            document,
+            id=argued.id,
+            consensus_reached=reached,
+            confidence=argued.confidence,
+        )
     )
+    critiques = [NewCritique(each.agent, each.target, [each.issue], (), each.severity) for each in argued.criticisms]
     debates.record_result(
-        argued.id,
-        task,
-        final_answer=answer,
-        consensus_reached=reached,
-        confidence=argued.confidence,
-        rounds_used=2,
-        critiques=[NewCritique(each.agent, each.target, [each.issue], (), each.severity) for each in argued.criticisms],
+        NewResult(
+            argued.id,
+            task,
+            final_answer=answer,
+            consensus_reached=reached,
+            confidence=argued.confidence,
+            rounds_used=2,
+            critiques=critiques,
+        )
     )
     for said, each in zip(debates.critiques(argued.id), argued.criticisms, strict=True):
-        debates.judge_critique(said.id, led_to_improvement=each.helped, usefulness=each.severity)
+        debates.judge_critique(said.id, led_to_improvement=each.helped, actual_usefulness=each.severity)
     positions.record_many(
         NewPosition(name, claim, argued.scores[name] / 10, argued.id, 1, domain)
         for name, claim in argued.claims.items()

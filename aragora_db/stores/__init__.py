@@ -12,21 +12,27 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from aragora_db.stores.consensus import ConsensusStore
     from aragora_db.stores.continuum import ContinuumStore
-    from aragora_db.stores.debates import DebateStore
+    from aragora_db.stores.debates import DebateStats, DebateStore, NewCritique, NewDebate, NewResult
     from aragora_db.stores.elo import EloStore
     from aragora_db.stores.genesis import GenesisStore
     from aragora_db.stores.insights import InsightStore
     from aragora_db.stores.paging import Page
-    from aragora_db.stores.personas import PersonaStore
+    from aragora_db.stores.personas import DomainRecord, Expertise, PersonaStore
     from aragora_db.stores.positions import PositionStore
 
 __all__ = [
     "ConsensusStore",
     "ContinuumStore",
+    "DebateStats",
     "DebateStore",
+    "DomainRecord",
     "EloStore",
+    "Expertise",
     "GenesisStore",
     "InsightStore",
+    "NewCritique",
+    "NewDebate",
+    "NewResult",
     "Page",
     "PersonaStore",
     "PositionStore",
@@ -36,10 +42,16 @@ __all__ = [
 _HOMES = {
     "ConsensusStore": "consensus",
     "ContinuumStore": "continuum",
+    "DebateStats": "debates",
     "DebateStore": "debates",
+    "DomainRecord": "personas",
     "EloStore": "elo",
+    "Expertise": "personas",
     "GenesisStore": "genesis",
     "InsightStore": "insights",
+    "NewCritique": "debates",
+    "NewDebate": "debates",
+    "NewResult": "debates",
     "Page": "paging",
     "PersonaStore": "personas",
     "PositionStore": "positions",

@@ -17,7 +17,7 @@ import pytest
 import aragora_db.stores
 from aragora_db.stores.consensus import NewConsensus, NewDissent, NewProof
 from aragora_db.stores.continuum import NewMemory
-from aragora_db.stores.debates import NewCritique
+from aragora_db.stores.debates import NewCritique, NewDebate, NewResult
 from aragora_db.stores.elo.matches import MatchInput
 from aragora_db.stores.elo.relationships import Interaction
 from aragora_db.stores.insights import NewInsight, NewPattern, NewPerformance, NewSummary
@@ -217,34 +217,35 @@ CONTINUUM = [
          expect=("s", "stale cache", None)),
 ]
 
-FIRST_CRITIQUE = Found(lambda store: store.critiques("d")[0].id)
+FIRST_CRITIQUE = Found(lambda store: store.critiques("d").items[0].id)
 SLUG = "cache-ratings-2026-03-01"
 
 DEBATES = [
-    Step("create", "Cache the ratings", ["ada", "bob"], {"n": [1]}, id="d", org_id="acme", created_at=NOON,
+    Step("create", NewDebate("Cache the ratings", ["ada", "bob"], {"n": [1]}, id="d", org_id="acme"), created_at=NOON,
          of=attrgetter("id", "slug", "agents"), expect=("d", SLUG, ["ada", "bob"])),
-    Step("get", "d", org_id="acme", of=attrgetter("artifact_json", "created_at"), expect=({"n": [1]}, NOON)),
+    Step("get", "d", of=attrgetter("artifact_json", "created_at"), expect=({"n": [1]}, NOON)),
+    Step("get_many", ["none", "d"], of=list, expect=["d"]),
     Step("by_slug", SLUG, of=attrgetter("id"), expect="d"),
     Step("view", SLUG, of=attrgetter("view_count"), expect=1),
     Step("update", "d", confidence=0.5, consensus_reached=True, of=attrgetter("confidence", "consensus_reached"),
          expect=(0.5, True)),
     Step("set_visibility", "d", is_public=True, of=attrgetter("is_public"), expect=True),
-    Step("attach_audio", "d", "d.mp3", duration_seconds=60, now=LATER,
+    Step("attach_audio", "d", "d.mp3", audio_duration_seconds=60, audio_generated_at=LATER,
          of=attrgetter("audio_path", "audio_duration_seconds", "audio_generated_at"), expect=("d.mp3", 60, LATER)),
     Step("list", is_public=True, of=each("id"), expect=["d"]),
     Step("search", "CACHE rat*", of=each("id"), expect=["d"]),
-    Step("stats", org_id="acme", expect=(1, 1, 1, 1)),
-    Step("record_result", "d", "Cache the ratings", final_answer="yes", confidence=0.5, grounded_verdict={"by": "ada"},
-         critiques=[NewCritique("ada", "bob", ["vague"], severity=3), NewCritique("bob", "ada")], now=LATER,
+    Step("stats", expect=(1, 1, 1, 1)),
+    Step("record_result", NewResult("d", "Cache the ratings", "yes", confidence=0.5, grounded_verdict={"by": "ada"},
+         critiques=[NewCritique("ada", "bob", ["vague"], severity=3), NewCritique("bob", "ada")]), created_at=LATER,
          of=attrgetter("final_answer", "grounded_verdict"), expect=("yes", {"by": "ada"})),
     Step("result", "d", of=attrgetter("confidence", "created_at"), expect=(0.5, LATER)),
     Step("critiques", "d", of=each("agent", "issues"), expect=[("ada", ["vague"]), ("bob", [])]),
     Step("critiques_by", "ada", of=each("severity"), expect=[3.0]),
     Step("critiques_of", "ada", of=each("agent"), expect=["bob"]),
-    Step("judge_critique", FIRST_CRITIQUE, led_to_improvement=True, usefulness=0.75,
+    Step("judge_critique", FIRST_CRITIQUE, led_to_improvement=True, actual_usefulness=0.75,
          of=attrgetter("led_to_improvement", "prediction_error"), expect=(True, 0.25)),
-    Step("delete", "d", org_id="other", expect=False),
-    Step("delete", "d", org_id="acme", expect=True),
+    Step("delete", "d", expect=None),
+    Step("get", "d", expect=None),
 ]
 
 GENESIS = [
