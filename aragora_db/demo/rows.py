@@ -10,7 +10,7 @@ from aragora_db.rules import elo
 from aragora_db.stores import ConsensusStore, DebateStore, EloStore, PersonaStore, PositionStore
 from aragora_db.stores.consensus import NewConsensus, NewDissent
 from aragora_db.stores.debates import NewCritique, NewDebate, NewResult
-from aragora_db.stores.positions import NewPosition
+from aragora_db.stores.positions import NewPosition, NewStatement
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -65,12 +65,12 @@ def add_debate(session: Session, argued: Argued) -> None:
         for name, claim in argued.claims.items()
     )
     for name, claim in argued.claims.items():
-        positions.record_statement(argued.id, name, "proposal", claim, 1, argued.scores[name] / 10)
+        positions.record_statement(NewStatement(argued.id, name, "proposal", claim, 1, argued.scores[name] / 10))
         if reached:
             personas.record_performance(
                 name, domain, success=name == argued.winner, debate_id=argued.id, action="proposal"
             )
-    positions.finalize_debate(argued.id, argued.winner, answer, argued.confidence)
+    positions.finalize_debate(argued.id, argued.winner, winning_position=answer, consensus_confidence=argued.confidence)
     if answer is not None:
         _add_consensus(session, argued, answer)
 

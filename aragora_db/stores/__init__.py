@@ -18,13 +18,23 @@ if TYPE_CHECKING:
     from aragora_db.stores.insights import InsightStore
     from aragora_db.stores.paging import Page
     from aragora_db.stores.personas import DomainRecord, Expertise, PersonaStore
-    from aragora_db.stores.positions import PositionStore
+    from aragora_db.stores.positions import (
+        Accuracy,
+        Consistency,
+        Detection,
+        NewPosition,
+        NewStatement,
+        PositionStore,
+    )
 
 __all__ = [
+    "Accuracy",
     "ConsensusStore",
+    "Consistency",
     "ContinuumStore",
     "DebateStats",
     "DebateStore",
+    "Detection",
     "DomainRecord",
     "EloStore",
     "Expertise",
@@ -32,7 +42,9 @@ __all__ = [
     "InsightStore",
     "NewCritique",
     "NewDebate",
+    "NewPosition",
     "NewResult",
+    "NewStatement",
     "Page",
     "PersonaStore",
     "PositionStore",
@@ -40,10 +52,13 @@ __all__ = [
 
 # As in `aragora_db`: a program that uses one store does not load the others.
 _HOMES = {
+    "Accuracy": "positions",
     "ConsensusStore": "consensus",
+    "Consistency": "positions",
     "ContinuumStore": "continuum",
     "DebateStats": "debates",
     "DebateStore": "debates",
+    "Detection": "positions",
     "DomainRecord": "personas",
     "EloStore": "elo",
     "Expertise": "personas",
@@ -51,7 +66,9 @@ _HOMES = {
     "InsightStore": "insights",
     "NewCritique": "debates",
     "NewDebate": "debates",
+    "NewPosition": "positions",
     "NewResult": "debates",
+    "NewStatement": "positions",
     "Page": "paging",
     "PersonaStore": "personas",
     "PositionStore": "positions",

@@ -21,7 +21,7 @@ from aragora_db.stores.debates import NewCritique, NewDebate, NewResult
 from aragora_db.stores.elo.matches import MatchInput
 from aragora_db.stores.elo.relationships import Interaction
 from aragora_db.stores.insights import NewInsight, NewPattern, NewPerformance, NewSummary
-from aragora_db.stores.positions import NewPosition
+from aragora_db.stores.positions import NewPosition, NewStatement
 from aragora_db.testing.engines import EngineCase, EngineDatabase
 from aragora_db.testing.fresh import FreshDatabases
 
@@ -338,34 +338,35 @@ FIRST_POSITION = Found(lambda store: store.of_agent("ada").items[-1].id)
 SECOND_POSITION = Found(lambda store: store.of_agent("ada").items[0].id)
 
 POSITIONS = [
-    Step("record", "ada", "The plan is safe", 0.75, "d1", 0, "law", now=NOON,
+    Step("record", NewPosition("ada", "The plan is safe", 0.75, "d1", 0, "law"), created_at=NOON,
          of=attrgetter("confidence", "outcome", "created_at"), expect=(0.75, "pending", NOON)),
-    Step("record_many", [NewPosition("ada", "The plan is not safe", 0.5, "d2", 1)], now=LATER, of=each("claim"),
+    Step("record_many", [NewPosition("ada", "The plan is not safe", 0.5, "d2", 1)], created_at=LATER, of=each("claim"),
          expect=["The plan is not safe"]),
     Step("get", FIRST_POSITION, of=attrgetter("claim", "domain"), expect=("The plan is safe", "law")),
+    Step("get_many", ["none"], expect={}),
     Step("of_agent", "ada", of=each("debate_id"), expect=["d2", "d1"]),
     Step("of_debate", "d2", of=each("round_num"), expect=[1]),
-    Step("resolve", SECOND_POSITION, "correct", now=LATER, of=attrgetter("outcome", "resolved_at"),
+    Step("resolve", SECOND_POSITION, "correct", resolved_at=LATER, of=attrgetter("outcome", "resolved_at"),
          expect=("correct", LATER)),
     Step("with_outcome", "correct", of=each("debate_id"), expect=["d2"]),
     Step("reverse", FIRST_POSITION, "d2", of=attrgetter("reversed", "reversal_debate_id"), expect=(True, "d2")),
-    Step("detect_flips", "ada", LATER, of=lambda found: (found.new, each("flip_type")(found.flips)),
+    Step("detect_flips", "ada", detected_at=LATER, of=lambda found: (found.new, each("flip_type")(found.flips)),
          expect=(1, ["contradiction"])),
-    Step("flips", "ada", of=each("original_claim", "detected_at"), expect=[("The plan is safe", LATER)]),
+    Step("flips", agent_name="ada", of=each("original_claim", "detected_at"), expect=[("The plan is safe", LATER)]),
     Step("consistency", "ada", of=attrgetter("positions", "contradictions", "score"), expect=(2, 1, 0.5)),
     Step("consistency_ranking", of=each("agent_name", "score"), expect=[("ada", 0.5)]),
-    Step("record_statement", "d", "ada", "vote", "yes", 1, 0.75, now=NOON,
+    Step("record_statement", NewStatement("d", "ada", "vote", "yes", 1, 0.75), created_at=NOON,
          of=attrgetter("position_text", "was_winning_position", "created_at"), expect=("yes", None, NOON)),
-    Step("finalize_debate", "d", "ada", "yes", 0.75, now=NOON, of=attrgetter("winning_agent", "consensus_confidence"),
-         expect=("ada", 0.75)),
-    Step("verify_debate", "d", result=True, source="audit", now=LATER,
+    Step("finalize_debate", "d", "ada", winning_position="yes", consensus_confidence=0.75, created_at=NOON,
+         of=attrgetter("winning_agent", "consensus_confidence"), expect=("ada", 0.75)),
+    Step("verify_debate", "d", verification_result=True, verification_source="audit", verified_at=LATER,
          of=attrgetter("verification_result", "verification_source", "verified_at"), expect=(True, "audit", LATER)),
     Step("outcome", "d", of=attrgetter("winning_position", "verification_result"), expect=("yes", True)),
     Step("statements_of_debate", "d", of=each("agent_name", "was_winning_position"), expect=[("ada", True)]),
     Step("statements_of_agent", "ada", verified_only=True, of=each("debate_id", "verified_correct"),
          expect=[("d", True)]),
-    Step("accuracy", "ada", "vote", of=attrgetter("statements", "winning", "verified", "correct", "accuracy"),
-         expect=(1, 1, 1, 1, 1.0)),
+    Step("accuracy", "ada", position_type="vote",
+         of=attrgetter("statements", "winning", "verified", "correct", "accuracy"), expect=(1, 1, 1, 1, 1.0)),
 ]
 
 # fmt: on
