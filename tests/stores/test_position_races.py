@@ -130,7 +130,9 @@ def test_a_debate_is_verified_by_many(plain_database: Database, race: Race):
         lambda session: PositionStore(session).record_statement(NewStatement("d", "a", "vote", "v"))
     )
     results = [True, False] * 3
-    said = race([attempt(lambda s, result=result: s.verify_debate("d", result)) for result in results])
+    said = race(
+        [attempt(lambda s, result=result: s.verify_debate("d", verification_result=result)) for result in results]
+    )
     outcome = plain_database.transact(lambda session: PositionStore(session).outcome("d"))
     assert outcome is not None
     assert said == ["done" if result == outcome.verification_result else "conflict" for result in results]

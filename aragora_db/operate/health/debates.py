@@ -181,8 +181,7 @@ def _new_debate(body: Any, idempotency_key: str | None) -> NewDebate:
         raise InvalidValue(f"the body has {min(unknown)!r}; what it may have is {', '.join(sorted(_MEMBERS))}")
     if "task" not in members:
         raise InvalidValue('the body has no "task"; say what is debated')
-    agents = members.get("agents", [])
-    if not isinstance(agents, list):
+    if not isinstance(members.get("agents", []), list):
         raise InvalidValue("agents must be a list of names")
     for name in ("is_public", "consensus_reached"):
         if not isinstance(members.get(name), bool | None):
@@ -195,7 +194,7 @@ def _new_debate(body: Any, idempotency_key: str | None) -> NewDebate:
             raise InvalidValue("id and the header Idempotency-Key differ; send one of them")
     if given.get("id") in (".", ".."):
         raise InvalidValue("id must not be . or .., which clients take out of an address")
-    return NewDebate(members["task"], agents, _artifact(members.get("artifact", {})), **given)
+    return NewDebate(members["task"], members.get("agents", []), _artifact(members.get("artifact", {})), **given)
 
 
 def _artifact(value: Any) -> dict[str, Any]:
