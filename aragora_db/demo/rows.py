@@ -9,8 +9,8 @@ from aragora_db.models import EloRating
 from aragora_db.rules import elo
 from aragora_db.stores import ConsensusStore, DebateStore, EloStore, PersonaStore, PositionStore
 from aragora_db.stores.consensus import NewConsensus, NewDissent
-from aragora_db.stores.debates import NewCritique
-from aragora_db.stores.positions import NewPosition
+from aragora_db.stores.debates import NewCritique, NewDebate, NewResult
+from aragora_db.stores.positions import NewPosition, NewStatement
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -37,30 +37,40 @@ def add_debate(session: Session, argued: Argued) -> None:
     debates, personas, positions = DebateStore(session), PersonaStore(session), PositionStore(session)
     document = {"domain": domain, "proposals": argued.claims, "scores": argued.scores, "answer": answer}
     debates.create(
-        task, list(argued.claims), document, id=argued.id, consensus_reached=reached, confidence=argued.confidence
+        NewDebate(
+            task,
+            list(argued.claims),
+            document,
+            id=argued.id,
+            consensus_reached=reached,
+            confidence=argued.confidence,
+        )
     )
+    critiques = [NewCritique(each.agent, each.target, [each.issue], (), each.severity) for each in argued.criticisms]
     debates.record_result(
-        argued.id,
-        task,
-        final_answer=answer,
-        consensus_reached=reached,
-        confidence=argued.confidence,
-        rounds_used=2,
-        critiques=[NewCritique(each.agent, each.target, [each.issue], (), each.severity) for each in argued.criticisms],
+        NewResult(
+            argued.id,
+            task,
+            final_answer=answer,
+            consensus_reached=reached,
+            confidence=argued.confidence,
+            rounds_used=2,
+            critiques=critiques,
+        )
     )
     for said, each in zip(debates.critiques(argued.id), argued.criticisms, strict=True):
-        debates.judge_critique(said.id, led_to_improvement=each.helped, usefulness=each.severity)
+        debates.judge_critique(said.id, led_to_improvement=each.helped, actual_usefulness=each.severity)
     positions.record_many(
         NewPosition(name, claim, argued.scores[name] / 10, argued.id, 1, domain)
         for name, claim in argued.claims.items()
     )
     for name, claim in argued.claims.items():
-        positions.record_statement(argued.id, name, "proposal", claim, 1, argued.scores[name] / 10)
+        positions.record_statement(NewStatement(argued.id, name, "proposal", claim, 1, argued.scores[name] / 10))
         if reached:
             personas.record_performance(
                 name, domain, success=name == argued.winner, debate_id=argued.id, action="proposal"
             )
-    positions.finalize_debate(argued.id, argued.winner, answer, argued.confidence)
+    positions.finalize_debate(argued.id, argued.winner, winning_position=answer, consensus_confidence=argued.confidence)
     if answer is not None:
         _add_consensus(session, argued, answer)
 

@@ -12,21 +12,39 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from aragora_db.stores.consensus import ConsensusStore
     from aragora_db.stores.continuum import ContinuumStore
-    from aragora_db.stores.debates import DebateStore
+    from aragora_db.stores.debates import DebateStats, DebateStore, NewCritique, NewDebate, NewResult
     from aragora_db.stores.elo import EloStore
     from aragora_db.stores.genesis import GenesisStore
     from aragora_db.stores.insights import InsightStore
     from aragora_db.stores.paging import Page
-    from aragora_db.stores.personas import PersonaStore
-    from aragora_db.stores.positions import PositionStore
+    from aragora_db.stores.personas import DomainRecord, Expertise, PersonaStore
+    from aragora_db.stores.positions import (
+        Accuracy,
+        Consistency,
+        Detection,
+        NewPosition,
+        NewStatement,
+        PositionStore,
+    )
 
 __all__ = [
+    "Accuracy",
     "ConsensusStore",
+    "Consistency",
     "ContinuumStore",
+    "DebateStats",
     "DebateStore",
+    "Detection",
+    "DomainRecord",
     "EloStore",
+    "Expertise",
     "GenesisStore",
     "InsightStore",
+    "NewCritique",
+    "NewDebate",
+    "NewPosition",
+    "NewResult",
+    "NewStatement",
     "Page",
     "PersonaStore",
     "PositionStore",
@@ -34,12 +52,23 @@ __all__ = [
 
 # As in `aragora_db`: a program that uses one store does not load the others.
 _HOMES = {
+    "Accuracy": "positions",
     "ConsensusStore": "consensus",
+    "Consistency": "positions",
     "ContinuumStore": "continuum",
+    "DebateStats": "debates",
     "DebateStore": "debates",
+    "Detection": "positions",
+    "DomainRecord": "personas",
     "EloStore": "elo",
+    "Expertise": "personas",
     "GenesisStore": "genesis",
     "InsightStore": "insights",
+    "NewCritique": "debates",
+    "NewDebate": "debates",
+    "NewPosition": "positions",
+    "NewResult": "debates",
+    "NewStatement": "positions",
     "Page": "paging",
     "PersonaStore": "personas",
     "PositionStore": "positions",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Any, ClassVar, TypeVar
+from enum import Enum
+from typing import Any, ClassVar, Final, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -17,10 +18,20 @@ from aragora_db.search import index  # noqa: F401 -- a flush in any session writ
 from aragora_db.stores import checks
 from aragora_db.stores.paging import MAX_LIMIT, Keyset, Page
 
-__all__ = ["Store"]
+__all__ = ["UNSET", "Store", "Unset"]
 
 M = TypeVar("M", bound=Base)
 T = TypeVar("T")
+
+
+class Unset(Enum):
+    """The type of `UNSET`, the default of an argument for which None is a value."""
+
+    UNSET = "UNSET"
+
+
+UNSET: Final = Unset.UNSET
+"""An argument that the caller left out: the column keeps its value."""
 
 # A store's answer is what the database holds now, not what the session read earlier in its transaction.
 _FRESH: dict[str, Any] = {"populate_existing": True}

@@ -36,7 +36,7 @@ class Expertise(NamedTuple):
 
 
 class PersonaStore(Store):
-    """Who the agents are; see `Store` for its arguments."""
+    """Who the agents are, and what they are good at; see `Store` for its arguments."""
 
     def upsert(
         self,
@@ -45,7 +45,7 @@ class PersonaStore(Store):
         description: str | None = None,
         traits: Iterable[str] | None = None,
         expertise: Mapping[str, float] | None = None,
-        now: datetime | None = None,
+        updated_at: datetime | None = None,
     ) -> Persona:
         """Create a persona, or change the fields that are given; the others stay as they are.
 
@@ -58,7 +58,7 @@ class PersonaStore(Store):
             description: its role in a sentence or two; None keeps it, empty for a new one.
             traits: names, each once; they replace the ones before. None keeps them.
             expertise: 0 to 1 by domain; it replaces the one before, all domains of it. None keeps it.
-            now: the time of this change; the clock's by default.
+            updated_at: the time of this change, and of the creation of a new persona; None means now.
 
         Returns:
             The persona as it is stored now.
@@ -66,7 +66,7 @@ class PersonaStore(Store):
         Raises:
             InvalidValue: an argument is out of range; nothing is written.
         """
-        now = self._now(now)
+        updated_at = self._now(updated_at, "updated_at")
         given: dict[str, Any] = {}
         if description is not None:
             given["description"] = description
@@ -77,7 +77,9 @@ class PersonaStore(Store):
                 checks.key("expertise", domain): checks.share(f"expertise[{domain!r}]", value)
                 for domain, value in expertise.items()
             }
-        statement = insert(self.session, Persona).values(**_new(checks.key("agent_name", agent_name), now) | given)
+        statement = insert(self.session, Persona).values(
+            **_new(checks.key("agent_name", agent_name), updated_at) | given
+        )
         changed = [*given, "updated_at"] if given else ["agent_name"]
         statement = statement.on_conflict_do_update(
             index_elements=[Persona.agent_name], set_={name: statement.excluded[name] for name in changed}
@@ -116,7 +118,7 @@ class PersonaStore(Store):
         success: bool,
         debate_id: str | None = None,
         action: str | None = None,
-        now: datetime | None = None,
+        created_at: datetime | None = None,
     ) -> float:
         """Record that an agent succeeded or failed in a domain, and move its expertise there.
 
@@ -133,7 +135,7 @@ class PersonaStore(Store):
             success: whether it succeeded.
             debate_id: the debate it happened in.
             action: what it did, such as ``critique``.
-            now: when; the clock's by default.
+            created_at: the time of the action; None means now, read once the persona is locked.
 
         Returns:
             The agent's expertise in this domain, 0 to 1.
@@ -150,17 +152,16 @@ class PersonaStore(Store):
         }
         if row["success"] is None:
             raise InvalidValue("success is None; it must be True or False")
-        check_rows(self.session, PersonaPerformance, [row, {} if now is None else {"created_at": now}])
-        persona = self._locked(agent_name, now)
+        check_rows(self.session, PersonaPerformance, [row, {} if created_at is None else {"created_at": created_at}])
+        persona = self._locked(agent_name, created_at)
         # Read behind the lock: the order of times is then the order in which transactions came through here.
-        now = now or utcnow()
-        self.session.execute(sa.insert(PersonaPerformance), [row | {"created_at": now}])
-        newest_first = (PersonaPerformance.created_at.desc(), PersonaPerformance.id.desc())
+        created_at = created_at or utcnow()
+        self.session.execute(sa.insert(PersonaPerformance), [row | {"created_at": created_at}])
         successes = self.session.scalars(
             sa.select(PersonaPerformance.success)
             .where(PersonaPerformance.agent_name == agent_name, PersonaPerformance.domain == domain)
             .where(PersonaPerformance.success.is_not(None))
-            .order_by(*newest_first)
+            .order_by(PersonaPerformance.created_at.desc(), PersonaPerformance.id.desc())
             .limit(rules.WINDOW)
         )
         # An old row can hold any JSON value; of one that is no object nothing can be kept.
@@ -168,12 +169,12 @@ class PersonaStore(Store):
         before = rules.numbers(stored).get(domain, rules.INITIAL_EXPERTISE)
         expertise = rules.blended(rules.recent_score([bool(each) for each in successes]), before)
         persona.expertise = {**stored, domain: expertise}
-        persona.updated_at = now
+        persona.updated_at = created_at
         self.session.flush()
         return expertise
 
     def history(
-        self, agent_name: str, domain: str | None = None, *, limit: int = DEFAULT_LIMIT, after: str | None = None
+        self, agent_name: str, *, domain: str | None = None, limit: int = DEFAULT_LIMIT, after: str | None = None
     ) -> Page[PersonaPerformance]:
         """Return what an agent did, newest first.
 
@@ -192,7 +193,10 @@ class PersonaStore(Store):
         return self._page(_NEWEST, statement, limit=limit, after=after)
 
     def expertise(self, agent_name: str) -> tuple[Expertise, ...]:
-        """An agent's domains, best first, then by domain; nothing for an agent without a persona."""
+        """Return an agent's expertise by domain, best first, then by domain; empty for an agent without a persona.
+
+        It is no page: one persona holds all of them in one JSON value.
+        """
         stored = self.session.scalar(sa.select(Persona.expertise).where(Persona.agent_name == agent_name))
         return tuple(Expertise(agent_name, *each) for each in rules.ranked(stored))
 
@@ -250,29 +254,29 @@ class PersonaStore(Store):
         )
 
     def infer_traits(self, agent_name: str) -> tuple[str, ...]:
-        """The traits that an agent's record shows (`aragora_db.rules.personas.inferred_traits`); nothing is stored."""
+        """Return the traits that an agent's record shows (`aragora_db.rules.personas.inferred_traits`)."""
         domains = sa.func.count(PersonaPerformance.domain.distinct())
         statement = sa.select(*_counted(), domains).where(PersonaPerformance.agent_name == agent_name)
         return tuple(rules.inferred_traits(rules.Record(*self.session.execute(statement).one())))
 
-    def _locked(self, agent_name: str, now: datetime | None) -> Persona:
-        """The persona, locked until the transaction ends; created when there is none."""
+    def _locked(self, agent_name: str, created_at: datetime | None) -> Persona:
+        """Lock the persona until the transaction ends, creating it if there is none, and return it."""
         persona = self._lock(Persona, [agent_name]).get(agent_name)
         if persona is None:
-            created = insert(self.session, Persona).values(**_new(agent_name, now or utcnow()))
+            created = insert(self.session, Persona).values(**_new(agent_name, created_at or utcnow()))
             self.session.execute(created.on_conflict_do_nothing())
             persona = self._lock(Persona, [agent_name])[agent_name]
         return persona
 
 
-def _new(agent_name: str, now: datetime) -> dict[str, Any]:
+def _new(agent_name: str, created_at: datetime) -> dict[str, Any]:
     return {
         "agent_name": agent_name,
         "description": "",
         "traits": [],
         "expertise": {},
-        "created_at": now,
-        "updated_at": now,
+        "created_at": created_at,
+        "updated_at": created_at,
     }
 
 

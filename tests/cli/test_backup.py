@@ -24,14 +24,16 @@ from aragora_db.database import Database
 from aragora_db.errors import ConfigurationError, TransferError, UsageError
 from aragora_db.models import Base, EloRating
 from aragora_db.operate.backup import back_up, restore
-from aragora_db.stores import DebateStore, EloStore
+from aragora_db.stores import DebateStore, EloStore, NewDebate
 from aragora_db.testing.plugin import missing
 
 
 def fill(database: Database) -> None:
     """Rows of several tables, some with JSON and words."""
     database.transact(lambda s: EloStore(s).record_match("d1", ["ada", "bob"], {"ada": 1.0, "bob": 0.0}))
-    database.transact(lambda s: DebateStore(s).create("rate limits, or not?", ["ada", "bob"], {"rounds": [1, 2.5]}))
+    database.transact(
+        lambda s: DebateStore(s).create(NewDebate("rate limits, or not?", ["ada", "bob"], {"rounds": [1, 2.5]}))
+    )
 
 
 def rows(database: Database) -> dict[str, list[tuple[object, ...]]]:

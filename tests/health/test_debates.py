@@ -18,7 +18,7 @@ from aragora_db.models import Debate
 from aragora_db.operate.health.debates import LARGEST_BODY
 from aragora_db.operate.health.problems import response_to
 from aragora_db.shared import GAP
-from aragora_db.stores import DebateStore
+from aragora_db.stores import DebateStore, NewDebate
 
 
 def test_the_guides_step(dialect, fresh_databases, serve_app):
@@ -60,9 +60,9 @@ def test_newest_first_in_pages(served):
     """Paging must neither repeat nor lose one when several have the same moment."""
     with served.db.session() as session:
         store = DebateStore(session)
-        when = store.create("first", [], {}, id="z").created_at
+        when = store.create(NewDebate("first", [], {}, id="z")).created_at
         for name in "abcdefg":
-            store.create(name, [], {}, id=name, created_at=when + timedelta(seconds=name > "d"))
+            store.create(NewDebate(name, [], {}, id=name), created_at=when + timedelta(seconds=name > "d"))
     seen, after = [], {}
     while True:
         page = served.client.get("/api/v1/debates", params={"limit": 3, **after}).json()

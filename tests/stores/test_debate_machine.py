@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from aragora_db.errors import ConflictError, NotFoundError
 from aragora_db.rules import debates as rules
 from aragora_db.stores import DebateStore
+from aragora_db.stores.debates import NewDebate
 
 DAY = datetime(2026, 1, 15, tzinfo=UTC)
 TASKS = st.sampled_from(["cache the ratings", "Cache ratings", "a slower migration", "漢字"])
@@ -31,17 +32,18 @@ class DebateMachine(RuleBasedStateMachine):
         self.debates = {}
         self.clock = DAY
 
-    def run(self, verb):
-        """One unit of work."""
-        return self.database.transact(lambda session: verb(DebateStore(session)))
+    def run(self, verb, tenant=None):
+        """One unit of work, confined to a tenant if there is one."""
+        return self.database.transact(lambda session: verb(DebateStore(session, org_id=tenant)))
 
-    @rule(id_=IDS, task=TASKS, tenant=TENANTS)
-    def create(self, id_, task, tenant):
+    @rule(id_=IDS, task=TASKS, tenant=TENANTS, confined=st.booleans())
+    def create(self, id_, task, tenant, confined):
         """Publish, or say the same or another thing again."""
         self.clock += timedelta(seconds=1)
         known = self.debates.get(id_)
         try:
-            made = self.run(lambda store: store.create(task, ["ada"], {}, id=id_, org_id=tenant, created_at=self.clock))
+            new = NewDebate(task, ["ada"], {}, id=id_, org_id=tenant)
+            made = self.run(lambda store: store.create(new, created_at=self.clock), tenant if confined else None)
         except ConflictError:
             assert known is not None
             assert (known["task"], known["tenant"]) != (task, tenant)
@@ -68,7 +70,7 @@ class DebateMachine(RuleBasedStateMachine):
         """Count a view, if the tenant may see the debate."""
         debate = self.debates.get(id_)
         slug = debate["slug"] if debate else "nothing"
-        seen = self.run(lambda store: store.view(slug, org_id=tenant))
+        seen = self.run(lambda store: store.view(slug), tenant)
         if debate is None or tenant not in {None, debate["tenant"]}:
             assert seen is None
             return
@@ -80,9 +82,7 @@ class DebateMachine(RuleBasedStateMachine):
         """Decide who sees it and how it ended, if the tenant may."""
         debate = self.debates.get(id_)
         try:
-            changed = self.run(
-                lambda store: store.update(id_, org_id=tenant, is_public=public, consensus_reached=agreed)
-            )
+            changed = self.run(lambda store: store.update(id_, is_public=public, consensus_reached=agreed), tenant)
         except NotFoundError:
             assert debate is None or tenant not in {None, debate["tenant"]}
             return
@@ -95,24 +95,30 @@ class DebateMachine(RuleBasedStateMachine):
         """Remove, if the tenant may."""
         debate = self.debates.get(id_)
         allowed = debate is not None and tenant in {None, debate["tenant"]}
-        assert self.run(lambda store: store.delete(id_, org_id=tenant)) == allowed
-        if allowed:
-            del self.debates[id_]
+        try:
+            self.run(lambda store: store.delete(id_), tenant)
+        except NotFoundError:
+            assert not allowed
+            return
+        assert allowed
+        del self.debates[id_]
 
     @invariant()
     def agrees(self):
         """Lists, searches and figures, for everybody and for one tenant; no address twice."""
-        self.run(lambda store: [self.compare(store, tenant) for tenant in (None, "acme")])
+        self.database.transact(
+            lambda session: [self.compare(DebateStore(session, org_id=tenant), tenant) for tenant in (None, "acme")]
+        )
         assert max(Counter(each["slug"] for each in self.debates.values()).values(), default=1) == 1
 
     def compare(self, store, tenant):
         """Compare what one tenant sees."""
         mine = {id_: each for id_, each in self.debates.items() if tenant in {None, each["tenant"]}}
         newest = sorted(mine, key=lambda id_: (mine[id_]["at"], id_), reverse=True)
-        listed = store.list(org_id=tenant)
+        listed = store.list()
         assert [each.id for each in listed.items] == newest
         words = ("CACHE", "ratings", "migrat*")
-        found = [store.search(word, org_id=tenant).items for word in words]
+        found = [store.search(word).items for word in words]
         for word, debates in zip(words, found, strict=True):
             stem = word.casefold().rstrip("*")
             matching = [
@@ -120,9 +126,9 @@ class DebateMachine(RuleBasedStateMachine):
             ]
             assert [each.id for each in debates] == matching
         for public in (True, False):
-            listed = store.list(org_id=tenant, is_public=public)
+            listed = store.list(is_public=public)
             assert [each.id for each in listed.items] == [id_ for id_ in newest if mine[id_]["public"] is public]
-        assert store.stats(org_id=tenant) == (
+        assert store.stats() == (
             len(mine),
             sum(each["public"] is True for each in mine.values()),
             sum(each["agreed"] is True for each in mine.values()),

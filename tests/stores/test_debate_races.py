@@ -16,7 +16,7 @@ from aragora_db import Database
 from aragora_db.errors import ConflictError
 from aragora_db.models import Critique, Debate, DebateKeywords
 from aragora_db.stores import DebateStore
-from aragora_db.stores.debates import NewCritique
+from aragora_db.stores.debates import NewCritique, NewDebate, NewResult
 
 Race = Callable[[Sequence[Callable[[Session], Any]]], list[Any]]
 
@@ -24,9 +24,9 @@ DAY = datetime(2026, 1, 15, 12, tzinfo=UTC)
 BASE = "cache-ratings-2026-01-15"
 
 
-def create(session: Session, **others: Any) -> Debate:
+def create(session: Session) -> Debate:
     """One more debate of one task."""
-    return DebateStore(session).create("Cache the ratings", ["ada", "bob"], {}, **{"created_at": DAY, **others})
+    return DebateStore(session).create(NewDebate("Cache the ratings", ["ada", "bob"], {}), created_at=DAY)
 
 
 def test_numbers_without_gaps(plain_database: Database, race: Race):
@@ -50,7 +50,7 @@ def test_one_id_and_different_debates(plain_database: Database, race: Race):
             try:
                 return (
                     DebateStore(session)
-                    .create("Cache the ratings", ["ada"], {"artifact": artifact}, id="same", created_at=DAY)
+                    .create(NewDebate("Cache the ratings", ["ada"], {"artifact": artifact}, id="same"), created_at=DAY)
                     .artifact_json
                 )
             except ConflictError:
@@ -92,7 +92,9 @@ def test_tasks_in_opposite_orders(race: Race):
     tasks = ["alpha", "beta", "gamma"]
 
     def batch(order: Sequence[str]) -> Callable[[Session], list[str]]:
-        return lambda session: [DebateStore(session).create(task, ["a"], {}, created_at=DAY).slug for task in order]
+        return lambda session: [
+            DebateStore(session).create(NewDebate(task, ["a"], {}), created_at=DAY).slug for task in order
+        ]
 
     given = race([batch(tasks if number % 2 else tasks[::-1]) for number in range(4)])
     assert len({slug for slugs in given for slug in slugs}) == 12
@@ -122,7 +124,7 @@ def test_results_and_judgements(plain_database: Database, race: Race):
         def work(session: Session) -> bool:
             said = [NewCritique("ada", "bob", [answer], severity=3), NewCritique("bob", "ada")]
             try:
-                DebateStore(session).record_result("d", "t", final_answer=answer, critiques=said)
+                DebateStore(session).record_result(NewResult("d", "t", answer, critiques=said))
             except ConflictError:
                 return False
             return True
@@ -131,14 +133,14 @@ def test_results_and_judgements(plain_database: Database, race: Race):
 
     assert sorted(race([record("yes" if number % 2 else "no") for number in range(6)])) == [False] * 3 + [True] * 3
     result = plain_database.transact(lambda session: DebateStore(session).result("d"))
-    critiques = plain_database.transact(lambda session: DebateStore(session).critiques("d"))
+    critiques = plain_database.transact(lambda session: DebateStore(session).critiques("d")).items
     assert [each.issues for each in critiques] == [[result.final_answer], []]
 
     def judge(usefulness: float) -> Callable[[Session], float | None]:
         def work(session: Session) -> float | None:
             store = DebateStore(session)
             try:
-                judged = store.judge_critique(critiques[0].id, led_to_improvement=True, usefulness=usefulness)
+                judged = store.judge_critique(critiques[0].id, led_to_improvement=True, actual_usefulness=usefulness)
             except ConflictError:
                 return None
             return judged.actual_usefulness

@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from aragora_db.errors import ConflictError, NotFoundError
 from aragora_db.stores import DebateStore
-from aragora_db.stores.debates import NewCritique
+from aragora_db.stores.debates import NewCritique, NewResult
 
 DAY = datetime(2026, 1, 15, tzinfo=UTC)
 AGENTS = ["ada", "bob"]
@@ -54,7 +54,7 @@ class ResultsMachine(RuleBasedStateMachine):
         try:
             made = self.run(
                 lambda store: store.record_result(
-                    id_, "t", final_answer=answer, confidence=confidence, critiques=said, now=self.clock
+                    NewResult(id_, "t", answer, confidence=confidence, critiques=said), created_at=self.clock
                 )
             )
         except ConflictError:
@@ -77,7 +77,7 @@ class ResultsMachine(RuleBasedStateMachine):
         try:
             judged = self.run(
                 lambda store: store.judge_critique(
-                    known["id"] if known else -1, led_to_improvement=improved, usefulness=usefulness
+                    known["id"] if known else -1, led_to_improvement=improved, actual_usefulness=usefulness
                 )
             )
         except NotFoundError:

@@ -11,15 +11,16 @@ import sqlalchemy as sa
 from aragora_db.errors import ConflictError, InvalidValue, NotFoundError
 from aragora_db.models import Critique, Debate, DebateKeywords, DebateResult
 from aragora_db.stores import DebateStore
-from aragora_db.stores.debates import NewCritique
+from aragora_db.stores.debates import NewCritique, NewDebate, NewResult
 
 DAY = datetime(2026, 1, 15, 12, tzinfo=UTC)
 TASK = "Verify a audit log for quorum of replica"
 
 
-def create(session, task=TASK, **others):
+def create(session, task=TASK, created_at=DAY, **others):
     """A debate of the fifteenth of January."""
-    return DebateStore(session).create(task, ["ada", "bob"], {"rounds": [1, 2]}, **{"created_at": DAY, **others})
+    new = NewDebate(task, ["ada", "bob"], {"rounds": [1, 2]}, **others)
+    return DebateStore(session).create(new, created_at=created_at)
 
 
 def test_a_debate_gets_an_address_and_is_found_by_it(database):
@@ -88,7 +89,9 @@ def test_agents_and_artifact_are_checked(database):
     for agents, artifact in (("ada", {}), (["ada", "ada"], {}), (["ada"], {"score": math.inf})):
         with pytest.raises(InvalidValue):
             database.run(
-                lambda session, agents=agents, artifact=artifact: DebateStore(session).create("t", agents, artifact)
+                lambda session, agents=agents, artifact=artifact: DebateStore(session).create(
+                    NewDebate("t", agents, artifact)
+                )
             )
 
 
@@ -96,17 +99,18 @@ def test_tenants_do_not_see_each_other(database):
     """One organisation's debate shown to another is the worst bug this store can have."""
 
     def work(session):
-        store = DebateStore(session)
+        store, acme = DebateStore(session), DebateStore(session, org_id="acme")
         ours, theirs = create(session, org_id="acme"), create(session, org_id="other")
-        assert store.get(theirs.id, org_id="acme") is None
-        assert store.by_slug(theirs.slug, org_id="acme") is None
-        assert store.view(theirs.slug, org_id="acme") is None
-        assert not store.delete(theirs.id, org_id="acme")
+        assert acme.get(theirs.id) is None
+        assert acme.by_slug(theirs.slug) is None
+        assert acme.view(theirs.slug) is None
         with pytest.raises(NotFoundError):
-            store.update(theirs.id, org_id="acme", is_public=True)
-        assert [each.id for each in store.list(org_id="acme").items] == [ours.id]
-        assert [each.id for each in store.search("audit", org_id="acme").items] == [ours.id]
-        assert store.stats(org_id="acme").debates == 1
+            acme.delete(theirs.id)
+        with pytest.raises(NotFoundError):
+            acme.update(theirs.id, is_public=True)
+        assert [each.id for each in acme.list().items] == [ours.id]
+        assert [each.id for each in acme.search("audit").items] == [ours.id]
+        assert acme.stats().debates == 1
         assert store.get(theirs.id).view_count == 0
         return store.list().items
 
@@ -196,11 +200,19 @@ def test_update_and_delete(database):
         )
     )
     assert (changed.artifact_json, changed.confidence, changed.audio_duration_seconds) == ({"rounds": []}, 0.5, 12)
-    for bad in ({"slug": "mine"}, {"task": "another"}, {"confidence": 2}, {"audio_duration_seconds": -1}):
-        with pytest.raises(InvalidValue):
+    for bad, error in (
+        ({"slug": "mine"}, TypeError),
+        ({"task": "another"}, TypeError),
+        ({"confidence": 2}, InvalidValue),
+        ({"audio_duration_seconds": -1}, InvalidValue),
+    ):
+        with pytest.raises(error):
             database.run(lambda session, bad=bad: DebateStore(session).update(debate.id, **bad))
-    assert database.run(lambda session: DebateStore(session).delete(debate.id))
-    assert not database.run(lambda session: DebateStore(session).delete(debate.id))
+    cleared = database.run(lambda session: DebateStore(session).update(debate.id, confidence=None))
+    assert (cleared.confidence, cleared.audio_path) == (None, "a.mp3")
+    database.run(lambda session: DebateStore(session).delete(debate.id))
+    with pytest.raises(NotFoundError, match=debate.id):
+        database.run(lambda session: DebateStore(session).delete(debate.id))
     assert database.run(lambda session: session.scalar(sa.select(sa.func.count()).select_from(DebateKeywords))) == 0
 
 
@@ -224,7 +236,7 @@ CRITIQUES = [NewCritique("ada", "bob", ["too vague"], ["say more"], 4.0), NewCri
 def finish(session, **others):
     """The end of a debate with two critiques."""
     values = {"final_answer": "yes", "confidence": 0.7, "critiques": CRITIQUES, **others}
-    return DebateStore(session).record_result("d1", "a task", **values)
+    return DebateStore(session).record_result(NewResult("d1", "a task", **values))
 
 
 def test_a_result_is_recorded_once(database):
@@ -255,7 +267,7 @@ def test_critiques_are_judged_once(database):
     ]
 
     def judge(session, usefulness=0.9):
-        return DebateStore(session).judge_critique(first.id, led_to_improvement=True, usefulness=usefulness)
+        return DebateStore(session).judge_critique(first.id, led_to_improvement=True, actual_usefulness=usefulness)
 
     for _ in range(2):
         judged = database.run(judge)
@@ -263,7 +275,9 @@ def test_critiques_are_judged_once(database):
     with pytest.raises(ConflictError):
         database.run(lambda session: judge(session, 0.2))
     with pytest.raises(NotFoundError):
-        database.run(lambda session: DebateStore(session).judge_critique(999, led_to_improvement=True, usefulness=1.0))
+        database.run(
+            lambda session: DebateStore(session).judge_critique(999, led_to_improvement=True, actual_usefulness=1.0)
+        )
     with pytest.raises(InvalidValue):
         database.run(lambda session: judge(session, 2.0))
     assert database.run(lambda session: session.get(Critique, first.id).actual_usefulness) == 0.9

@@ -61,11 +61,13 @@ class PersonaMachine(RuleBasedStateMachine):
     )
     def perform(self, agent: str, domain: str, results: list[bool], hour: int) -> None:
         """Record actions, possibly older than those that are there; more than a window in a few steps."""
-        now = START + timedelta(hours=hour)
-        found = self.run(lambda s: [s.record_performance(agent, domain, result, now=now) for result in results])
+        at = START + timedelta(hours=hour)
+        found = self.run(
+            lambda s: [s.record_performance(agent, domain, success=result, created_at=at) for result in results]
+        )
         expertise = self.persona(agent)["expertise"]
         for result, got in zip(results, found, strict=True):
-            self.actions.append((agent, domain, result, now))
+            self.actions.append((agent, domain, result, at))
             own = [each for each in self.actions if each[:2] == (agent, domain)]
             # Python's sort keeps the order of recording among equal times.
             window = sorted(own, key=lambda each: each[3])[::-1][:50]

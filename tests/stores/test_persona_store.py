@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from aragora_db.errors import InvalidValue
 from aragora_db.models import Persona, PersonaPerformance
-from aragora_db.stores import PersonaStore
+from aragora_db.stores import Page, PersonaStore
 from aragora_db.testing.engines import EngineDatabase
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -38,7 +38,7 @@ def everything(session: Session) -> list[tuple[Any, ...]]:
 
 def test_a_new_persona_is_well_formed(database: EngineDatabase):
     """What is not given is empty, not unknown."""
-    database.run(store(lambda s: s.upsert("a", now=NOON)))
+    database.run(store(lambda s: s.upsert("a", updated_at=NOON)))
     persona = database.run(store(lambda s: s.get("a")))
     assert (persona.description, persona.traits, persona.expertise) == ("", [], {})
     assert (persona.created_at, persona.updated_at) == (NOON, NOON)
@@ -48,19 +48,19 @@ def test_a_new_persona_is_well_formed(database: EngineDatabase):
 def test_only_what_is_given_changes(database: EngineDatabase):
     """Aragora empties what is not given: a new description would cost the agent its expertise."""
     database.run(
-        store(lambda s: s.upsert("a", description="d", traits=["direct", "own"], expertise={"law": 1}, now=NOON))
+        store(lambda s: s.upsert("a", description="d", traits=["direct", "own"], expertise={"law": 1}, updated_at=NOON))
     )
 
     def change(session: Session) -> list[Any]:
         mine = PersonaStore(session)
         held = mine.get("a")
         assert held is not None
-        mine.upsert("a", traits=[], now=LATER)
+        mine.upsert("a", traits=[], updated_at=LATER)
         return [held.description, held.traits, held.expertise, held.created_at, held.updated_at]
 
     assert database.run(change) == ["d", [], {"law": 1.0}, NOON, LATER]
-    database.run(store(lambda s: s.upsert("a", description="", now=LATER)))
-    database.run(store(lambda s: s.upsert("a", now=LATER + timedelta(hours=1))))
+    database.run(store(lambda s: s.upsert("a", description="", updated_at=LATER)))
+    database.run(store(lambda s: s.upsert("a", updated_at=LATER + timedelta(hours=1))))
     persona = database.run(store(lambda s: s.get("a")))
     assert (persona.description, persona.expertise, persona.updated_at) == ("", {"law": 1.0}, LATER)
     assert database.run(store(lambda s: s.upsert("a", expertise={"x": 0.5}).expertise)) == {"x": 0.5}
@@ -79,7 +79,7 @@ def test_only_what_is_given_changes(database: EngineDatabase):
         ({"expertise": {"law": float("nan")}}, "expertise"),
         ({"expertise": {"law": True}}, "expertise"),
         ({"description": "\x00"}, "description"),
-        ({"now": datetime(2026, 3, 1)}, "created_at"),  # noqa: DTZ001 -- what is refused
+        ({"updated_at": datetime(2026, 3, 1)}, "updated_at"),  # noqa: DTZ001 -- what is refused
     ],
 )
 def test_what_upsert_refuses(database: EngineDatabase, arguments: dict[str, Any], named: str):
@@ -100,16 +100,16 @@ def test_finding_several(database: EngineDatabase):
     assert ([persona.agent_name for persona in rest.items], rest.next) == (["é"], None)
     with pytest.raises(InvalidValue, match="one text"):
         database.run(store(lambda s: s.get_many("ab")))
-    with pytest.raises(InvalidValue, match="10001 names"):
+    with pytest.raises(InvalidValue, match="agent_names holds 10001 keys"):
         database.run(store(lambda s: s.get_many(map(str, range(10_001)))))
 
 
 def test_expertise_by_hand(database: EngineDatabase):
     """A success, then a failure: 0.85, then 0.7 * 0.95 / 1.95 + 0.3 * 0.85."""
     first = database.run(
-        store(lambda s: s.record_performance("a", "law", success=True, debate_id="d1", action="vote", now=NOON))
+        store(lambda s: s.record_performance("a", "law", success=True, debate_id="d1", action="vote", created_at=NOON))
     )
-    second = database.run(store(lambda s: s.record_performance("a", "law", success=False, now=LATER)))
+    second = database.run(store(lambda s: s.record_performance("a", "law", success=False, created_at=LATER)))
     assert first == pytest.approx(0.85)
     assert second == pytest.approx(0.7 * 0.95 / 1.95 + 0.3 * 0.85)
     persona = database.run(store(lambda s: s.get("a")))
@@ -125,7 +125,9 @@ def test_expertise_by_hand(database: EngineDatabase):
 
 def test_other_fields_stay(database: EngineDatabase):
     """A performance must not undo what somebody said about the agent, nor its other domains."""
-    database.run(store(lambda s: s.upsert("a", description="d", traits=["direct"], expertise={"x": 0.25}, now=NOON)))
+    database.run(
+        store(lambda s: s.upsert("a", description="d", traits=["direct"], expertise={"x": 0.25}, updated_at=NOON))
+    )
     database.run(store(lambda s: s.record_performance("a", "law", success=False)))
     persona = database.run(store(lambda s: s.get("a")))
     assert (persona.description, persona.traits, persona.created_at) == ("d", ["direct"], NOON)
@@ -143,22 +145,22 @@ def test_which_rows_count(database: EngineDatabase):
     ]
     lost = [{"agent_name": "a", "domain": "law", "success": False, "created_at": NOON - timedelta(days=1)}]
     database.run(insert(PersonaPerformance, *old, *others, *lost))
-    assert database.run(store(lambda s: s.record_performance("a", "law", success=True, now=NOON))) == pytest.approx(
-        0.85
-    )
+    assert database.run(
+        store(lambda s: s.record_performance("a", "law", success=True, created_at=NOON))
+    ) == pytest.approx(0.85)
     weight = sum(0.95**place for place in range(50))
     # At the same instant as the 61 others, and counted as the newest of them.
     expected = 0.7 * (weight - 1) / weight + 0.3 * 0.85
-    assert database.run(store(lambda s: s.record_performance("a", "law", success=False, now=NOON))) == pytest.approx(
-        expected
-    )
+    assert database.run(
+        store(lambda s: s.record_performance("a", "law", success=False, created_at=NOON))
+    ) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("stored", [None, [], {"law": "high"}, {"law": True}, {"law": None}, "x"])
 def test_what_old_rows_hold(database: EngineDatabase, stored: Any):
     """An imported persona with something else for an expertise begins at 0.5, and can be ranked."""
     database.run(insert(Persona, {"agent_name": "a", "expertise": stored}))
-    assert database.run(store(lambda s: (s.expertise("a"), s.ranking("law")))) == ((), ())
+    assert database.run(store(lambda s: (s.expertise("a"), s.ranking("law").items))) == ((), ())
     assert database.run(store(lambda s: s.record_performance("a", "law", success=True))) == pytest.approx(0.85)
     assert [each.agent_name for each in database.run(store(lambda s: s.ranking("law")))] == ["a"]
 
@@ -173,7 +175,7 @@ def test_what_old_rows_hold(database: EngineDatabase, stored: Any):
         ({"success": 0.5}, "success"),
         ({"debate_id": ""}, "debate_id"),
         ({"action": "\ud800"}, "action"),
-        ({"now": datetime(2026, 3, 1)}, "created_at"),  # noqa: DTZ001 -- what is refused
+        ({"created_at": datetime(2026, 3, 1)}, "created_at"),  # noqa: DTZ001 -- what is refused
     ],
 )
 def test_what_performances_refuse(database: EngineDatabase, arguments: dict[str, Any], named: str):
@@ -206,8 +208,11 @@ def test_best_first(database: EngineDatabase):
         "$": [("a", 1.0), ("b", 1.0), ("c", 0.0)],
         "law": [("a", 0.0), ("b", 0.0), ("c", 0.0)],
     }
-    assert len(database.run(store(lambda s: s.ranking("law", limit=2)))) == 2
-    assert database.run(store(lambda s: s.ranking("tax"))) == ()
+    first = database.run(store(lambda s: s.ranking("law", limit=2)))
+    rest = database.run(store(lambda s: s.ranking("law", limit=2, after=first.next)))
+    assert [each.agent_name for each in (*first, *rest)] == ["a", "b", "c"]
+    assert (len(first), rest.next) == (2, None)
+    assert database.run(store(lambda s: s.ranking("tax"))) == Page((), None)
     with pytest.raises(InvalidValue, match="limit"):
         database.run(store(lambda s: s.ranking("law", limit=0)))
 
@@ -224,17 +229,21 @@ def test_records_and_traits(database: EngineDatabase):
         ("art", 2, 2, 2, 1.0),
         ("tax", 1, 1, 0, 0.0),
     ]
+    first = database.run(store(lambda s: s.domain_records("a", limit=2)))
+    rest = database.run(store(lambda s: s.domain_records("a", limit=2, after=first.next)))
+    assert (*first, *rest) == records.items
+    assert (len(first), rest.next) == (2, None)
     assert database.run(store(lambda s: s.infer_traits("a"))) == ("pragmatic",)
-    assert database.run(store(lambda s: (s.infer_traits("b"), s.domain_records("b")))) == ((), ())
+    assert database.run(store(lambda s: (s.infer_traits("b"), s.domain_records("b").items))) == ((), ())
 
 
 def test_history_by_page(database: EngineDatabase):
     """Every action once, newest first, of one domain if asked."""
     for number in range(5):
-        database.run(store(lambda s: s.record_performance("a", "ab"[number % 2], success=True, now=NOON)))  # noqa: B023
+        database.run(store(lambda s: s.record_performance("a", "ab"[number % 2], success=True, created_at=NOON)))  # noqa: B023
     first = database.run(store(lambda s: s.history("a", limit=3)))
     rest = database.run(store(lambda s: s.history("a", limit=3, after=first.next)))
     ids = [row.id for row in (*first.items, *rest.items)]
     assert ids == sorted(ids, reverse=True)
     assert (len(ids), rest.next) == (5, None)
-    assert [row.domain for row in database.run(store(lambda s: s.history("a", "b"))).items] == ["b", "b"]
+    assert [row.domain for row in database.run(store(lambda s: s.history("a", domain="b"))).items] == ["b", "b"]

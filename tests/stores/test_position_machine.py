@@ -13,7 +13,7 @@ from aragora_db import Database
 from aragora_db.errors import ConflictError, NotFoundError
 from aragora_db.rules.positions import classify
 from aragora_db.stores import PositionStore
-from aragora_db.stores.positions import NewPosition
+from aragora_db.stores.positions import NewPosition, NewStatement
 
 AGENTS, DEBATES = ["a", "b", "é"], ["d1", "d2", "d3"]
 CLAIMS = ["The plan is safe", "The plan is not safe", "Use one lock", "I withdraw that", "Use one lock sometimes"]
@@ -101,7 +101,7 @@ class PositionMachine(RuleBasedStateMachine):
     )
     def state(self, debate: str, agent: str, kind: str, round_num: int, text: str) -> None:
         """Record a statement, or replace one."""
-        row = self.run(lambda s: s.record_statement(debate, agent, kind, text, round_num))
+        row = self.run(lambda s: s.record_statement(NewStatement(debate, agent, kind, text, round_num)))
         before = self.statements.setdefault((debate, agent, kind, round_num), (row.id, text))
         assert before[0] == row.id
         self.statements[debate, agent, kind, round_num] = row.id, text
@@ -114,19 +114,19 @@ class PositionMachine(RuleBasedStateMachine):
     def finalize(self, debate: str, winner: str | None, text: str | None) -> None:
         """Decide a debate, perhaps for the second time."""
         if self.outcomes.setdefault(debate, (winner, text)) == (winner, text):
-            assert self.run(lambda s: s.finalize_debate(debate, winner, text)).winning_agent == winner
+            assert self.run(lambda s: s.finalize_debate(debate, winner, winning_position=text)).winning_agent == winner
         else:
-            self.expect(ConflictError, lambda s: s.finalize_debate(debate, winner, text))
+            self.expect(ConflictError, lambda s: s.finalize_debate(debate, winner, winning_position=text))
 
     @rule(debate=st.sampled_from(DEBATES), result=st.booleans())
     def verify(self, debate: str, result: bool) -> None:
         """Verify a debate, decided or not."""
         if debate not in self.outcomes:
-            self.expect(NotFoundError, lambda s: s.verify_debate(debate, result))
+            self.expect(NotFoundError, lambda s: s.verify_debate(debate, verification_result=result))
         elif self.verified.setdefault(debate, result) == result:
-            assert self.run(lambda s: s.verify_debate(debate, result)).verification_result is result
+            assert self.run(lambda s: s.verify_debate(debate, verification_result=result)).verification_result is result
         else:
-            self.expect(ConflictError, lambda s: s.verify_debate(debate, result))
+            self.expect(ConflictError, lambda s: s.verify_debate(debate, verification_result=result))
 
     def known(self, debate: str, agent: str) -> tuple[bool | None, bool | None]:
         """Whether the model's statements of an agent in a debate won, and were correct."""
@@ -163,7 +163,7 @@ class PositionMachine(RuleBasedStateMachine):
         assert found.keys() == expected.keys()
         for agent, numbers in found.items():
             assert numbers == pytest.approx(expected[agent])
-        assert ranking == sorted(ranking, key=lambda each: (-each.score, -each.positions, each.agent_name))
+        assert list(ranking) == sorted(ranking, key=lambda each: (-each.score, -each.positions, each.agent_name))
 
     def statements_are_the_same(self, s: PositionStore) -> None:
         """Ids, texts, who won, who was right, and accuracies."""

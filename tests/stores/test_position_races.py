@@ -16,7 +16,7 @@ from aragora_db import Database
 from aragora_db.errors import ConflictError
 from aragora_db.models import DebateOutcome, DetectedFlip, Position, PositionHistory
 from aragora_db.stores import PositionStore
-from aragora_db.stores.positions import NewPosition
+from aragora_db.stores.positions import NewPosition, NewStatement
 
 Race = Callable[[Sequence[Callable[[Session], Any]]], list[Any]]
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -39,7 +39,7 @@ def attempt(work: Callable[[PositionStore], Any]) -> Callable[[Session], str]:
 
 def test_one_position_is_resolved_by_many(plain_database: Database, race: Race):
     """One outcome stays; who says the same is fine, who says otherwise is told."""
-    id_ = plain_database.transact(lambda session: PositionStore(session).record("a", "c", 0.5, "d", 0)).id
+    id_ = plain_database.transact(lambda session: PositionStore(session).record(NewPosition("a", "c", 0.5, "d", 0))).id
     outcomes = ["correct", "incorrect"] * 3
     said = race([attempt(lambda s, outcome=outcome: s.resolve(id_, outcome)) for outcome in outcomes])
     position = plain_database.transact(lambda session: PositionStore(session).get(id_))
@@ -49,7 +49,7 @@ def test_one_position_is_resolved_by_many(plain_database: Database, race: Race):
 
 def test_one_position_is_reversed_by_many(plain_database: Database, race: Race):
     """As above."""
-    id_ = plain_database.transact(lambda session: PositionStore(session).record("a", "c", 0.5, "d", 0)).id
+    id_ = plain_database.transact(lambda session: PositionStore(session).record(NewPosition("a", "c", 0.5, "d", 0))).id
     debates = ["d1", "d2"] * 3
     said = race([attempt(lambda s, debate=debate: s.reverse(id_, debate)) for debate in debates])
     position = plain_database.transact(lambda session: PositionStore(session).get(id_))
@@ -75,7 +75,9 @@ def test_flips_are_detected_once(plain_database: Database, race: Race):
 def test_a_debate_is_decided_by_many(plain_database: Database, race: Race):
     """One winner stays, and the marks of the statements are that winner's."""
     plain_database.transact(
-        lambda session: [PositionStore(session).record_statement("d", agent, "vote", "v") for agent in "ab"]
+        lambda session: [
+            PositionStore(session).record_statement(NewStatement("d", agent, "vote", "v")) for agent in "ab"
+        ]
     )
     winners = ["a", "b"] * 3
     said = race([attempt(lambda s, winner=winner: s.finalize_debate("d", winner)) for winner in winners])
@@ -93,11 +95,13 @@ def test_statements_while_the_debate_is_decided(plain_database: Database, race: 
     """A vote that is not committed yet must not miss the outcome, whichever comes first."""
 
     def vote(number: int) -> Callable[[Session], Any]:
-        return lambda session: PositionStore(session).record_statement("d", "ab"[number % 2], "vote", "v", number)
+        return lambda session: PositionStore(session).record_statement(
+            NewStatement("d", "ab"[number % 2], "vote", "v", number)
+        )
 
     def decide(session: Session) -> Any:
         store = PositionStore(session)
-        return store.finalize_debate("d", winner), store.verify_debate("d", result=True)
+        return store.finalize_debate("d", winner), store.verify_debate("d", verification_result=True)
 
     race([vote(0), vote(1), decide, vote(2), vote(3), decide, vote(4), vote(5)])
     rows = plain_database.transact(lambda session: PositionStore(session).statements_of_debate("d")).items
@@ -111,9 +115,9 @@ def test_statements_while_the_debate_is_verified(plain_database: Database, race:
     plain_database.transact(lambda session: PositionStore(session).finalize_debate("d", "a"))
 
     def vote(number: int) -> Callable[[Session], Any]:
-        return attempt(lambda s: s.record_statement("d", "ab"[number % 2], "vote", "v", number))
+        return attempt(lambda s: s.record_statement(NewStatement("d", "ab"[number % 2], "vote", "v", number)))
 
-    verify = attempt(lambda s: s.verify_debate("d", result=True))
+    verify = attempt(lambda s: s.verify_debate("d", verification_result=True))
     assert set(race([vote(0), vote(1), verify, vote(2), vote(3), verify])) == {"done"}
     rows = plain_database.transact(lambda session: PositionStore(session).statements_of_debate("d")).items
     assert {(row.agent_name, row.verified_correct) for row in rows} == {("a", True), ("b", False)}
@@ -122,9 +126,13 @@ def test_statements_while_the_debate_is_verified(plain_database: Database, race:
 def test_a_debate_is_verified_by_many(plain_database: Database, race: Race):
     """One result stays, and the marks of the statements are that result's."""
     plain_database.transact(lambda session: PositionStore(session).finalize_debate("d", "a"))
-    plain_database.transact(lambda session: PositionStore(session).record_statement("d", "a", "vote", "v"))
+    plain_database.transact(
+        lambda session: PositionStore(session).record_statement(NewStatement("d", "a", "vote", "v"))
+    )
     results = [True, False] * 3
-    said = race([attempt(lambda s, result=result: s.verify_debate("d", result)) for result in results])
+    said = race(
+        [attempt(lambda s, result=result: s.verify_debate("d", verification_result=result)) for result in results]
+    )
     outcome = plain_database.transact(lambda session: PositionStore(session).outcome("d"))
     assert outcome is not None
     assert said == ["done" if result == outcome.verification_result else "conflict" for result in results]
@@ -136,7 +144,7 @@ def test_one_statement_by_many(race: Race):
     """One row, of whoever came last."""
 
     def say(number: int) -> Callable[[Session], int]:
-        return lambda session: PositionStore(session).record_statement("d", "a", "vote", str(number)).id
+        return lambda session: PositionStore(session).record_statement(NewStatement("d", "a", "vote", str(number))).id
 
     assert len(set(race([say(number) for number in range(6)]))) == 1
 
@@ -196,12 +204,12 @@ def test_no_table_is_read_whole(
         "of_debate": (1, lambda s: s.of_debate("d7")),
         "with_outcome": (1, lambda s: s.with_outcome("pending", limit=10)),
         "detect_flips": (3, lambda s: s.detect_flips("a7")),
-        "flips of an agent": (1, lambda s: s.flips("a1", limit=10)),
+        "flips of an agent": (1, lambda s: s.flips(agent_name="a1", limit=10)),
         "flips of a type": (1, lambda s: s.flips(flip_type="contradiction", limit=10)),
         "consistency": (1, lambda s: s.consistency("a1")),
-        "record_statement": (3, lambda s: s.record_statement("d7", "a7", "vote", "v")),
+        "record_statement": (3, lambda s: s.record_statement(NewStatement("d7", "a7", "vote", "v"))),
         "finalize_debate": (3, lambda s: s.finalize_debate("d1500", "a1")),
-        "verify_debate": (4, lambda s: s.verify_debate("d8", result=True)),
+        "verify_debate": (4, lambda s: s.verify_debate("d8", verification_result=True)),
         "statements_of_debate": (1, lambda s: s.statements_of_debate("d7")),
         "statements_of_agent": (1, lambda s: s.statements_of_agent("a7", limit=10)),
         "accuracy": (1, lambda s: s.accuracy("a7")),

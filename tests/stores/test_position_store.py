@@ -38,13 +38,18 @@ def position(id_: str, agent: str, debate: str, claim: str = "c", **more: Any) -
 
 def test_a_position_is_recorded(database: EngineDatabase):
     """Every field, and a whole UUID: 8 digits of one collide."""
-    recorded = database.run(store(lambda s: s.record("a", "We need a lock", 0.75, "d1", 2, "law", now=NOON)))
+    recorded = database.run(
+        store(lambda s: s.record(NewPosition("a", "We need a lock", 0.75, "d1", 2, "law"), created_at=NOON))
+    )
     assert str(UUID(recorded.id)) == recorded.id
     found = database.run(store(lambda s: s.get(recorded.id)))
     assert (found.agent_name, found.claim, found.confidence, found.debate_id) == ("a", "We need a lock", 0.75, "d1")
     assert (found.round_num, found.domain, found.outcome, found.reversed) == (2, "law", "pending", False)
     assert (found.reversal_debate_id, found.created_at, found.resolved_at) == (None, NOON, None)
     assert database.run(store(lambda s: s.get("nothing"))) is None
+    assert list(database.run(store(lambda s: s.get_many(["nothing", recorded.id])))) == [recorded.id]
+    with pytest.raises(InvalidValue, match="position_ids is one text"):
+        database.run(store(lambda s: s.get_many(recorded.id)))
 
 
 def test_several_are_recorded_in_order(database: EngineDatabase):
@@ -54,7 +59,7 @@ def test_several_are_recorded_in_order(database: EngineDatabase):
     assert [each.claim for each in recorded] == claims
     for each in recorded:
         assert database.run(store(lambda s: s.get(each.id))).claim == each.claim  # noqa: B023
-    assert database.run(store(lambda s: s.record_many([]))) == []
+    assert database.run(store(lambda s: s.record_many([]))) == ()
 
 
 @pytest.mark.parametrize(
@@ -83,30 +88,30 @@ def test_what_is_refused(database: EngineDatabase, changes: dict[str, Any], name
 
 def test_resolved_once(database: EngineDatabase):
     """A repeated message changes nothing, another outcome is told to who sent it."""
-    id_ = database.run(store(lambda s: s.record("a", "c", 0.5, "d", 0))).id
+    id_ = database.run(store(lambda s: s.record(NewPosition("a", "c", 0.5, "d", 0)))).id
     for now in (NOON, LATER):
-        resolved = database.run(store(lambda s: s.resolve(id_, "correct", now)))  # noqa: B023
+        resolved = database.run(store(lambda s: s.resolve(id_, "correct", resolved_at=now)))  # noqa: B023
         assert (resolved.outcome, resolved.resolved_at) == (PositionOutcome.CORRECT, NOON)
     with pytest.raises(ConflictError, match="was resolved as correct"):
         database.run(store(lambda s: s.resolve(id_, "incorrect")))
     for outcome in ("pending", "unknown"):
         with pytest.raises(InvalidValue, match="outcome"):
             database.run(store(lambda s: s.resolve(id_, outcome)))  # noqa: B023
-    with pytest.raises(InvalidValue, match="now"):
-        database.run(store(lambda s: s.resolve(id_, "correct", datetime(2026, 3, 1))))  # noqa: DTZ001
+    with pytest.raises(InvalidValue, match="resolved_at"):
+        database.run(store(lambda s: s.resolve(id_, "correct", resolved_at=datetime(2026, 3, 1))))  # noqa: DTZ001
     with pytest.raises(NotFoundError, match="nothing"):
         database.run(store(lambda s: s.resolve("nothing", "correct")))
 
 
 def test_reversed_once(database: EngineDatabase):
     """As above; the debate stays the one in which the agent first changed its mind."""
-    id_ = database.run(store(lambda s: s.record("a", "c", 0.5, "d", 0))).id
+    id_ = database.run(store(lambda s: s.record(NewPosition("a", "c", 0.5, "d", 0)))).id
     for _ in range(2):
         turned = database.run(store(lambda s: s.reverse(id_, "d2")))
         assert (turned.reversed, turned.reversal_debate_id) == (True, "d2")
     with pytest.raises(ConflictError, match="d2"):
         database.run(store(lambda s: s.reverse(id_, "d3")))
-    with pytest.raises(InvalidValue, match="debate_id"):
+    with pytest.raises(InvalidValue, match="reversal_debate_id"):
         database.run(store(lambda s: s.reverse(id_, "")))
     with pytest.raises(NotFoundError, match="nothing"):
         database.run(store(lambda s: s.reverse("nothing", "d2")))
@@ -136,7 +141,7 @@ def test_listings(database: EngineDatabase):
 
     database.run(fill)
     assert pages(lambda s, **page: s.of_agent("a", **page)) == ["p9", "p0", "p2", "p4"]
-    assert pages(lambda s, **page: s.of_agent("a", "pending", **page)) == ["p0", "p2", "p4"]
+    assert pages(lambda s, **page: s.of_agent("a", outcome="pending", **page)) == ["p0", "p2", "p4"]
     assert pages(lambda s, **page: s.of_debate("d", **page)) == ["p2", "p1", "p4", "p5"]
     assert pages(lambda s, **page: s.with_outcome("pending", **page)) == [f"p{number}" for number in range(6)]
     assert pages(lambda s, **page: s.with_outcome("correct", **page)) == ["p9"]
@@ -171,7 +176,7 @@ EXPECTED = {
 def test_every_pair_is_a_flip(database: EngineDatabase):
     """Aragora keeps one flip per old claim: 38 of 176 are lost in its real file."""
     database.run(debates)
-    found = database.run(store(lambda s: s.detect_flips("a", NOON)))
+    found = database.run(store(lambda s: s.detect_flips("a", detected_at=NOON)))
     assert {(f.original_position_id, f.new_position_id, f.flip_type) for f in found.flips} == EXPECTED
     assert found.new == 5
     flip = next(flip for flip in found.flips if flip.id == "flip-p1-p3")
@@ -192,24 +197,24 @@ def test_detecting_again(database: EngineDatabase):
             )
         )
     )  # fmt: skip
-    assert database.run(store(lambda s: s.detect_flips("a", NOON))).new == 4
-    again = database.run(store(lambda s: s.detect_flips("a", LATER)))
+    assert database.run(store(lambda s: s.detect_flips("a", detected_at=NOON))).new == 4
+    again = database.run(store(lambda s: s.detect_flips("a", detected_at=LATER)))
     assert again.new == 0
     assert [flip.id for flip in again.flips] == ["flip-p1", "flip-p1-p3", "flip-p2-p3", "flip-p2-p4", "flip-p4-p3"]
     assert [flip.detected_at for flip in again.flips] == [LATER, NOON, NOON, NOON, NOON]
-    database.run(store(lambda s: s.record("a", "One more", 0.5, "d2", 1)))
-    assert database.run(store(lambda s: s.detect_flips("a", LATER))).new == 3
+    database.run(store(lambda s: s.record(NewPosition("a", "One more", 0.5, "d2", 1))))
+    assert database.run(store(lambda s: s.detect_flips("a", detected_at=LATER))).new == 3
 
 
 def test_flips_are_listed(database: EngineDatabase):
     """Of an agent, of a type, of both, of all; newest first."""
     database.run(debates)
-    database.run(store(lambda s: s.detect_flips("a", NOON)))
-    first = database.run(store(lambda s: s.flips("a", limit=3)))
-    rest = database.run(store(lambda s: s.flips("a", limit=3, after=first.next)))
+    database.run(store(lambda s: s.detect_flips("a", detected_at=NOON)))
+    first = database.run(store(lambda s: s.flips(agent_name="a", limit=3)))
+    rest = database.run(store(lambda s: s.flips(agent_name="a", limit=3, after=first.next)))
     assert [flip.id for flip in (*first.items, *rest.items)] == sorted(f"flip-{old}-{new}" for old, new, _ in EXPECTED)
     listed = {
-        key: len(database.run(store(lambda s: s.flips(*key))).items)  # noqa: B023
+        key: len(database.run(store(lambda s: s.flips(agent_name=key[0], flip_type=key[1]))).items)  # noqa: B023
         for key in ((None, None), (None, "refinement"), ("a", "contradiction"), ("b", None))
     }
     assert list(listed.values()) == [5, 1, 4, 0]
@@ -235,7 +240,7 @@ def test_consistency(database: EngineDatabase):
         ("c", 1, 0),
         ("a", 5, 0),
     ]
-    assert ranking[2] == mine
+    assert (ranking.items[2], ranking.next) == (mine, None)
     few = database.run(store(lambda s: s.consistency_ranking(min_positions=2, limit=1)))
     assert [each.agent_name for each in few] == ["b"]
     for wrong in ({"min_positions": 0}, {"limit": 0}):

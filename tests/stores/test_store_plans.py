@@ -58,7 +58,7 @@ def large(plain_database):
 # What is called, and how many statements it sends.
 CALLS = {
     "debates": (1, lambda session: DebateStore(session).list(limit=20)),
-    "debates of a tenant": (1, lambda session: DebateStore(session).list(org_id="org7", limit=20)),
+    "debates of a tenant": (1, lambda session: DebateStore(session, org_id="org7").list(limit=20)),
     "a debate by its slug": (1, lambda session: DebateStore(session).by_slug("s77")),
     "a view": (1, lambda session: DebateStore(session).view("s77")),
     "debates by words": (1, lambda session: DebateStore(session).search("w77")),

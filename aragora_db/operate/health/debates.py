@@ -26,7 +26,7 @@ from aragora_db.operate.health.context import Context
 from aragora_db.operate.health.problems import RequestRefused
 from aragora_db.operate.health.threads import outcome, start
 from aragora_db.shared import DEBATE_CREATED, Event
-from aragora_db.stores import DebateStore
+from aragora_db.stores import DebateStore, NewDebate
 from aragora_db.types import json_text
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ _LARGEST_PAGE = 4 * 1024 * 1024
 _LONGEST_WAIT = 25.0
 _AT_ONCE = 10  # debates of a page that are objects at a time
 
-# The store's arguments that a caller may give. Tenants are not among them: nobody has proved to belong to one.
+# The fields of `NewDebate` that a caller may give. Tenants are not among them: nobody has proved to belong to one.
 _OPTIONAL = frozenset({"id", "is_public", "consensus_reached", "confidence"})
 _MEMBERS = _OPTIONAL | {"task", "agents", "artifact"}
 
@@ -71,12 +71,12 @@ class Debates:
 
     async def create(self, request: Request) -> Response:
         """Record a debate, once for each id."""
-        arguments = _arguments(await _json_body(request), request.headers.get("idempotency-key"))
+        debate = _new_debate(await _json_body(request), request.headers.get("idempotency-key"))
 
         def work(session: Session) -> tuple[dict[str, Any], bool]:
             store = DebateStore(session)
-            there = "id" in arguments and store.get(str(arguments["id"])) is not None
-            return _document(store.create(**arguments)), not there
+            there = debate.id is not None and store.get(str(debate.id)) is not None
+            return _document(store.create(debate)), not there
 
         document, made = await self._in_thread(lambda: self._context.db.transact(work), CommitUnknown)
         if made:
@@ -171,8 +171,8 @@ async def _json_body(request: Request) -> Any:
         raise RequestRefused(400, "malformed", "the body is no JSON in UTF-8") from None
 
 
-def _arguments(body: Any, idempotency_key: str | None) -> dict[str, Any]:
-    """The arguments of `DebateStore.create`."""
+def _new_debate(body: Any, idempotency_key: str | None) -> NewDebate:
+    """Return what to create."""
     if not isinstance(body, dict):
         raise InvalidValue('the body must be a JSON object, such as {"task": "..."}')
     members: dict[str, Any] = body  # pyright: ignore[reportUnknownVariableType]
@@ -181,8 +181,7 @@ def _arguments(body: Any, idempotency_key: str | None) -> dict[str, Any]:
         raise InvalidValue(f"the body has {min(unknown)!r}; what it may have is {', '.join(sorted(_MEMBERS))}")
     if "task" not in members:
         raise InvalidValue('the body has no "task"; say what is debated')
-    agents = members.get("agents", [])
-    if not isinstance(agents, list):
+    if not isinstance(members.get("agents", []), list):
         raise InvalidValue("agents must be a list of names")
     for name in ("is_public", "consensus_reached"):
         if not isinstance(members.get(name), bool | None):
@@ -195,7 +194,14 @@ def _arguments(body: Any, idempotency_key: str | None) -> dict[str, Any]:
             raise InvalidValue("id and the header Idempotency-Key differ; send one of them")
     if given.get("id") in (".", ".."):
         raise InvalidValue("id must not be . or .., which clients take out of an address")
-    return {"task": members["task"], "agents": agents, "artifact": members.get("artifact", {}), **given}
+    return NewDebate(members["task"], members.get("agents", []), _artifact(members.get("artifact", {})), **given)
+
+
+def _artifact(value: Any) -> dict[str, Any]:
+    """Return the artifact; the store's own error would name its argument, not the body's member."""
+    if not isinstance(value, dict):
+        raise InvalidValue(f"artifact must be a JSON object, such as {{}}; got {type(value).__name__}")
+    return value  # pyright: ignore[reportUnknownVariableType]
 
 
 def _limit(text: str) -> int:
