@@ -16,7 +16,7 @@ from sqlalchemy.pool import NullPool
 from aragora_db import Database, errors, instrument
 from aragora_db.models import ContinuumKeywords, ContinuumMemory, Debate
 from aragora_db.search import index
-from aragora_db.stores import DebateStore, EloStore
+from aragora_db.stores import DebateStore, EloStore, NewDebate
 from aragora_db.testing.fresh import FreshDatabases
 
 DRIVERS = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg"}
@@ -101,7 +101,7 @@ def test_stores_in_a_plain_session(own_engine: sa.Engine, heard: list[frozenset[
     with Session(own_engine) as session, session.begin():
         changes = EloStore(session).record_match("d1", ["a", "b"], scores)
         assert EloStore(session).record_match("d1", ["a", "b"], scores) == changes
-        debate = DebateStore(session).create("Do rate limits help?", ["a", "b"], {})
+        debate = DebateStore(session).create(NewDebate("Do rate limits help?", ["a", "b"], {}))
     assert changes == {"a": 16.0, "b": -16.0}
     assert {"elo_ratings", "debates"} <= heard[0]
     with Session(own_engine) as session:
