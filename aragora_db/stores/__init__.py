@@ -10,8 +10,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from aragora_db.stores.consensus import ConsensusStore
-    from aragora_db.stores.continuum import ContinuumStore
+    from aragora_db.stores.consensus import (
+        ArchivedCounts,
+        ChainLink,
+        ConsensusStats,
+        ConsensusStore,
+        ConsensusStrength,
+        DissentType,
+        NewConsensus,
+        NewDissent,
+        NewProof,
+        SimilarConsensus,
+    )
+    from aragora_db.stores.continuum import ContinuumStore, NewMemory, RetrievedMemory, Tier, TierStats
     from aragora_db.stores.debates import DebateStore
     from aragora_db.stores.elo import EloStore
     from aragora_db.stores.genesis import GenesisStore
@@ -21,28 +32,54 @@ if TYPE_CHECKING:
     from aragora_db.stores.positions import PositionStore
 
 __all__ = [
+    "ArchivedCounts",
+    "ChainLink",
+    "ConsensusStats",
     "ConsensusStore",
+    "ConsensusStrength",
     "ContinuumStore",
     "DebateStore",
+    "DissentType",
     "EloStore",
     "GenesisStore",
     "InsightStore",
+    "NewConsensus",
+    "NewDissent",
+    "NewMemory",
+    "NewProof",
     "Page",
     "PersonaStore",
     "PositionStore",
+    "RetrievedMemory",
+    "SimilarConsensus",
+    "Tier",
+    "TierStats",
 ]
 
 # As in `aragora_db`: a program that uses one store does not load the others.
 _HOMES = {
+    "ArchivedCounts": "consensus",
+    "ChainLink": "consensus",
+    "ConsensusStats": "consensus",
     "ConsensusStore": "consensus",
+    "ConsensusStrength": "consensus",
     "ContinuumStore": "continuum",
     "DebateStore": "debates",
+    "DissentType": "consensus",
     "EloStore": "elo",
     "GenesisStore": "genesis",
     "InsightStore": "insights",
+    "NewConsensus": "consensus",
+    "NewDissent": "consensus",
+    "NewMemory": "continuum",
+    "NewProof": "consensus",
     "Page": "paging",
     "PersonaStore": "personas",
     "PositionStore": "positions",
+    "RetrievedMemory": "continuum",
+    "SimilarConsensus": "consensus",
+    "Tier": "continuum",
+    "TierStats": "continuum",
 }
 
 
