@@ -93,6 +93,25 @@ def test_bad_input_is_refused(database, bad):
     assert database.run(lambda session: count(session, Consensus)) == 0
 
 
+@pytest.mark.parametrize(
+    ("argument", "verb"),
+    [
+        ("consensus_id", lambda store_: store_.get("")),
+        ("consensus_id", lambda store_: store_.chain("")),
+        ("consensus_id", lambda store_: store_.delete("")),
+        ("consensus_ids", lambda store_: store_.get_many("one text")),
+        ("old_id", lambda store_: store_.supersede("", "a")),
+        ("dissent_id", lambda store_: store_.acknowledge("")),
+        ("debate_id", lambda store_: store_.latest_proof("")),
+        ("timestamp", lambda store_: store_.store(new(), timestamp=datetime(2026, 1, 1))),  # noqa: DTZ001
+    ],
+)
+def test_a_refusal_names_the_argument(plain_database, argument, verb):
+    """The message names what the caller wrote; a column's name would send them to another place."""
+    with pytest.raises(InvalidValue, match=rf"^{argument}\b"):
+        plain_database.transact(lambda session: verb(ConsensusStore(session)))
+
+
 def test_dissent_belongs_to_a_consensus(database):
     """168 of 775 real dissents belong to nothing, because nobody looked."""
     database.run(lambda session: store(session, id="c1"))
