@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from aragora_db.demo.cast import LESSONS
 from aragora_db.models import Tier
-from aragora_db.stores import ContinuumStore
+from aragora_db.stores import ContinuumStore, NewMemory
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -34,20 +34,22 @@ def remember(session: Session, argued: Argued, ratings: dict[str, float]) -> Non
     if argued.winner is not None:
         decision = f"{argued.id}-decision"
         store.add(
-            decision,
-            f"{argued.topic.task} {argued.claims[argued.winner]}",
-            Tier.MEDIUM,
-            argued.confidence,
-            {"domain": domain, "debate_id": argued.id},
-            surprise_score=upset(ratings, argued.winner),
+            NewMemory(
+                decision,
+                f"{argued.topic.task} {argued.claims[argued.winner]}",
+                Tier.MEDIUM,
+                argued.confidence,
+                {"domain": domain, "debate_id": argued.id},
+                surprise_score=upset(ratings, argued.winner),
+            )
         )
         store.promote(decision)
     lesson = f"demo-lesson-{domain}"
     if store.get(lesson) is None:
-        store.add(lesson, LESSONS[domain], Tier.FAST, 0.8, {"domain": domain}, surprise_score=0.5)
+        store.add(NewMemory(lesson, LESSONS[domain], Tier.FAST, 0.8, {"domain": domain}, surprise_score=0.5))
     for name, score in argued.scores.items():
         helped = name == argued.winner
-        store.update_outcome(lesson, helped, abs(float(helped) - score / 10))
+        store.update_outcome(lesson, success=helped, prediction_error=abs(float(helped) - score / 10))
     # At most one tier for each debate, as one pass of consolidation does.
     if store.promote(lesson) is None:
         store.demote(lesson)

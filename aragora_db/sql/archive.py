@@ -1,4 +1,4 @@
-"""Memories moved to the archive whole, with their embeddings: what is deleted is what was archived, and all of it."""
+"""Move memories to the archive, with their embeddings: exactly the rows that are archived are deleted."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ __all__ = ["archive"]
 _MEMORY = Base.metadata.tables["continuum_memory"]
 _EMBEDDING = Base.metadata.tables["continuum_embeddings"]
 _ARCHIVE = Base.metadata.tables["continuum_memory_archive"]
-_SAME = [column.name for column in _MEMORY.columns]
-_WRITTEN = [*_SAME, "embedding", "archived_at", "archive_reason"]
+_COPIED = [column.name for column in _MEMORY.columns]
+_WRITTEN = [*_COPIED, "embedding", "archived_at", "archive_reason"]
 
 
 def _copies(memories: Any, reason: str, now: datetime) -> Any:
     joined = memories.outerjoin(_EMBEDDING, _EMBEDDING.c.memory_id == memories.c.id)
     return sa.select(
-        *(memories.c[name] for name in _SAME),
+        *(memories.c[name] for name in _COPIED),
         _EMBEDDING.c.embedding,
         sa.literal(now, _ARCHIVE.c.archived_at.type),
         sa.literal(reason, _ARCHIVE.c.archive_reason.type),
@@ -39,26 +39,28 @@ def _counted(rows: Iterable[Any]) -> dict[Tier, int]:
 def _delete_into(session: Session, ids: Any, reason: str, now: datetime) -> dict[Tier, int]:
     connection = session.connection()
     locked = sa.select(_MEMORY.c.id).where(_MEMORY.c.id.in_(ids)).order_by(_MEMORY.c.id).with_for_update()
-    # Locked by a statement of its own: the next one sees embeddings that were written until then.
-    some = connection.scalar(sa.select(sa.func.count()).select_from(locked.subquery()))
-    if not some:
+    # Locked by a statement of its own: the next statement's snapshot then has every embedding written until now.
+    found = connection.scalar(sa.select(sa.func.count()).select_from(locked.subquery()))
+    if not found:
         return {}
-    doomed = locked.cte("doomed")
-    gone = sa.delete(_MEMORY).where(_MEMORY.c.id.in_(sa.select(doomed.c.id))).returning(*_MEMORY.columns).cte("gone")
-    kept = (
-        sa.insert(_ARCHIVE)
-        .from_select(_WRITTEN, _copies(gone, reason, now), include_defaults=False)
-        .returning(_ARCHIVE.c.tier)
-        .cte("kept")
+    selected = locked.cte("selected")
+    deleted = (
+        sa.delete(_MEMORY).where(_MEMORY.c.id.in_(sa.select(selected.c.id))).returning(*_MEMORY.columns).cte("deleted")
     )
-    return _counted(connection.execute(sa.select(kept.c.tier, sa.func.count()).group_by(kept.c.tier)))
+    archived = (
+        sa.insert(_ARCHIVE)
+        .from_select(_WRITTEN, _copies(deleted, reason, now), include_defaults=False)
+        .returning(_ARCHIVE.c.tier)
+        .cte("archived")
+    )
+    return _counted(connection.execute(sa.select(archived.c.tier, sa.func.count()).group_by(archived.c.tier)))
 
 
 def _copy_and_delete(session: Session, ids: Any, reason: str, now: datetime) -> dict[Tier, int]:
     connection = session.connection()
-    doomed = sa.select(_MEMORY).where(_MEMORY.c.id.in_(ids)).subquery()
+    selected = sa.select(_MEMORY).where(_MEMORY.c.id.in_(ids)).subquery()
     last = connection.scalar(sa.select(sa.func.coalesce(sa.func.max(_ARCHIVE.c.archive_id), 0)))
-    copies = _copies(doomed, reason, now).order_by(doomed.c.id)
+    copies = _copies(selected, reason, now).order_by(selected.c.id)
     inserted = connection.execute(sa.insert(_ARCHIVE).from_select(_WRITTEN, copies, include_defaults=False))
     if not inserted.rowcount:
         return {}
@@ -69,14 +71,14 @@ def _copy_and_delete(session: Session, ids: Any, reason: str, now: datetime) -> 
 
 
 archive = by_dialect(postgresql=_delete_into, sqlite=_copy_and_delete)
-"""Move memories to the archive; words, embeddings and transitions of theirs go.
+"""Move memories to the archive. Foreign keys delete their words, embeddings and transitions.
 
 Args:
-    session: where.
+    session: the transaction.
     ids: a SELECT of their ids, or a list.
-    reason: why.
-    now: when.
+    reason: the value of `archive_reason`.
+    now: the value of `archived_at`.
 
 Returns:
-    How many, by tier.
+    How many were moved, by tier.
 """

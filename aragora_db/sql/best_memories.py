@@ -1,9 +1,10 @@
-"""The memories with the highest scores among any number, without looking at most of them.
+"""Find the memories with the highest scores among any number, without reading most of them.
 
-A score is a weight divided by what age makes of it, so no index has it in order. The heaviest and the newest memories
-of each tier give a score that the best ones reach at least. Who reaches it weighs enough, and is not older than the
-heaviest of its tier could be: both are ranges of an index. This is the threshold algorithm of Fagin, Lotem and Naor
-(https://doi.org/10.1016/S0022-0000(03)00026-6) with its second phase read in one piece.
+A score is a weight divided by a factor that grows with age, so no index has scores in order. The heaviest and the
+newest memories of each tier (the seeds) give a lower bound of the best scores. A memory that reaches this bound has a
+minimum weight, and is not older than the heaviest memory of its tier could be: both are ranges of an index. This is the
+threshold algorithm of Fagin, Lotem and Naor (https://doi.org/10.1016/S0022-0000(03)00026-6) with its second phase read
+in one piece.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ from aragora_db.models import ContinuumKeywords, ContinuumMemory, Tier
 from aragora_db.models.continuum import weight
 from aragora_db.rules import retrieval
 from aragora_db.search.keywords import with_words
-from aragora_db.sql.memory_score import NOW, TENANT, age_at, instant, of_tenant, score, unindexed
+from aragora_db.sql.memory_score import NOW, TENANT_ID, age_at, instant, of_tenant, score, unindexed
 from aragora_db.types import Double
 
-__all__ = ["Wanted", "best", "best_of_all"]
+__all__ = ["MemoryQuery", "best_by_keywords", "best_memories"]
 
 SEEDS: Final = 256
 """Rows per tier and order that the lower bound is taken from, or four times as many as are asked for."""
@@ -41,94 +42,104 @@ Row = tuple[ContinuumMemory, float]
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """Which memories are asked for, and how many.
+class MemoryQuery:
+    """Which memories to rank, and how many to return.
 
     Attributes:
         tiers: only these.
         min_importance: only memories at least this important.
-        tenant: only this one's.
-        limit: how many.
-        now: when ages are taken.
+        tenant_id: only memories whose metadata have this ``tenant_id``.
+        limit: the most memories to return.
+        now: the time that ages are computed at.
     """
 
     tiers: tuple[Tier, ...]
     min_importance: float | None
-    tenant: str | None
+    tenant_id: str | None
     limit: int
     now: datetime
 
     @property
     def filters(self) -> tuple[bool, bool]:
-        """Whether there is a least importance, and a tenant."""
-        return self.min_importance is not None, self.tenant is not None
+        """Whether there is a minimum importance, and a tenant."""
+        return self.min_importance is not None, self.tenant_id is not None
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """What statements made of `_conditions` and `score` are executed with."""
-        given = {"min_importance": self.min_importance, TENANT: self.tenant}
+        """The parameters of statements made of `_conditions` and `score`."""
+        given = {"min_importance": self.min_importance, TENANT_ID: self.tenant_id}
         return {NOW: instant(self.now)} | {name: value for name, value in given.items() if value is not None}
 
 
 class _Range(NamedTuple):
-    """Where a tier's best memories are: of at least this weight, and updated since then, or whenever.
+    """Where a tier's best memories are.
 
-    `light` and `old` are the ends of its seeds, None when these were all.
+    Attributes:
+        tier: the tier.
+        min_weight: they weigh at least this.
+        since: they were updated then or later; None is no bound.
+        lightest_seed: the smallest weight among the heaviest seeds; None if the seeds are the whole tier.
+        oldest_seed: the earliest update among the newest seeds; None if the seeds are the whole tier.
     """
 
     tier: Tier
-    least: float
+    min_weight: float
     since: datetime | None
-    light: float | None
-    old: datetime | None
+    lightest_seed: float | None
+    oldest_seed: datetime | None
 
 
-def best_of_all(session: Session, wanted: Wanted, keywords: Sequence[str] | None = None) -> list[Row]:
-    """The best memories, each with its score, found by scoring every one; with keywords those that have any of them.
+def best_memories(session: Session, query: MemoryQuery) -> list[Row]:
+    """Return the best memories, each with its score, best first, then by id; fast for any number of memories."""
+    ranges = _ranges(session, query)
+    if ranges is None:
+        return _best_by_scan(session, query, None)
+    by_time = _tiers_by_time(session, ranges)
+    shape = tuple((each.tier, each.since is not None, each.tier in by_time) for each in ranges)
+    bounds: dict[str, Any] = {f"min_weight_{each.tier}": each.min_weight for each in ranges}
+    bounds |= {f"since_{each.tier}": each.since for each in ranges if each.since is not None}
+    return _load(session, _within(shape, query.filters), query, bounds)
+
+
+def best_by_keywords(session: Session, query: MemoryQuery, keywords: Sequence[str]) -> list[Row]:
+    """Return the best of the memories that have any of the keywords; every match is scored.
 
     Args:
-        session: where.
-        wanted: which.
+        session: the transaction.
+        query: which memories.
         keywords: see `aragora_db.search.keywords.matches`.
     """
+    return _best_by_scan(session, query, keywords)
+
+
+def _best_by_scan(session: Session, query: MemoryQuery, keywords: Sequence[str] | None) -> list[Row]:
+    """Score every memory, or every match of the keywords if they are given."""
     memory: Any = ContinuumMemory
-    rows = sa.select(memory.id, score().label("score")).where(*_conditions(wanted.filters, indexed=keywords is None))
+    rows = sa.select(memory.id, score().label("score")).where(*_conditions(query.filters, indexed=keywords is None))
     tier = memory.tier
     if keywords is not None:
         tier = unindexed(tier)
         rows = with_words(session, rows, memory.id, ContinuumKeywords, keywords)
-    if len(wanted.tiers) < len(Tier):
-        rows = rows.where(tier.in_(wanted.tiers))
-    return _load(session, _top(rows), wanted, {})
+    if len(query.tiers) < len(Tier):
+        rows = rows.where(tier.in_(query.tiers))
+    return _load(session, _top(rows), query, {})
 
 
-def best(session: Session, wanted: Wanted) -> list[Row]:
-    """The same rows as `best_of_all`, from any number of memories."""
-    ranges = _ranges(session, wanted)
-    if ranges is None:
-        return best_of_all(session, wanted)
-    by_time = _by_time(session, ranges)
-    shape = tuple((each.tier, each.since is not None, each.tier in by_time) for each in ranges)
-    bounds: dict[str, Any] = {f"least_{each.tier}": each.least for each in ranges}
-    bounds |= {f"since_{each.tier}": each.since for each in ranges if each.since is not None}
-    return _load(session, _within(shape, wanted.filters), wanted, bounds)
-
-
-def _load(session: Session, statement: Any, wanted: Wanted, bounds: dict[str, Any]) -> list[Row]:
-    parameters = wanted.parameters | bounds | {"best": wanted.limit}
+def _load(session: Session, statement: Any, query: MemoryQuery, bounds: dict[str, Any]) -> list[Row]:
+    parameters = query.parameters | bounds | {"best": query.limit}
     rows: Any = session.execute(statement, parameters, execution_options={"populate_existing": True})
     return [(memory, found) for memory, found in rows]
 
 
 def _conditions(filters: tuple[bool, bool], *, indexed: bool = False) -> list[Any]:
-    """The filters; with `indexed` such that SQLite may look for rows by them."""
-    importance, tenant = filters
+    """Return the filters; with `indexed`, SQLite may use an index for them."""
+    importance, tenant_id = filters
     conditions: list[Any] = []
     if importance:
         column: Any = ContinuumMemory.importance
-        least = sa.bindparam("min_importance", type_=Double())
-        conditions.append((column if indexed else unindexed(column)) >= least)
-    if tenant:
+        bound = sa.bindparam("min_importance", type_=Double())
+        conditions.append((column if indexed else unindexed(column)) >= bound)
+    if tenant_id:
         conditions.append(of_tenant(indexed=indexed))
     return conditions
 
@@ -147,21 +158,22 @@ def _top(rows: Any) -> Any:
 # -- the lower bound --------------------------------------------------------------------------------------------------
 
 
-def _ranges(session: Session, wanted: Wanted) -> list[_Range] | None:
-    """A range for each tier that can have one of the best; None when the seeds give no bound."""
-    count = max(SEEDS, 4 * wanted.limit)
-    statement = _seed_statement(wanted.tiers, wanted.filters, count)
-    rows: Any = session.execute(statement, wanted.parameters | {"others": wanted.limit - 1}).all()
+def _ranges(session: Session, query: MemoryQuery) -> list[_Range] | None:
+    """Return a range for each tier that can have one of the best memories; None if the seeds give no bound."""
+    count = max(SEEDS, 4 * query.limit)
+    statement = _seed_statement(query.tiers, query.filters, count)
+    rows: Any = session.execute(statement, query.parameters | {"others": query.limit - 1}).all()
     if not rows or rows[0][1] is None or rows[0][1] < _LEAST:
         return None
     ranges: list[_Range] = []
-    for tier, bound, found, heaviest, light, newest, old in rows:
-        age = age_at(wanted.now, newest) / retrieval.DAY
-        least = bound * (1.0 + age * retrieval.FADING_PER_DAY[tier]) * (1.0 - _SLACK)
-        if heaviest >= least:
-            more = found == 2 * count
-            since = _since(tier, heaviest, bound, wanted.now)
-            ranges.append(_Range(tier, least, since, light if more else None, old if more else None))
+    for tier, bound, found, heaviest, lightest_seed, newest, oldest_seed in rows:
+        age = age_at(query.now, newest) / retrieval.DAY
+        min_weight = bound * (1.0 + age * retrieval.FADING_PER_DAY[tier]) * (1.0 - _SLACK)
+        if heaviest >= min_weight:
+            since = _since(tier, heaviest, bound, query.now)
+            is_whole_tier = found < 2 * count
+            ends = (None, None) if is_whole_tier else (lightest_seed, oldest_seed)
+            ranges.append(_Range(tier, min_weight, since, *ends))
     return ranges
 
 
@@ -187,7 +199,7 @@ def _seed_statement(tiers: tuple[Tier, ...], filters: tuple[bool, bool], count: 
 
 
 def _seeds(tier: Tier, filters: tuple[bool, bool], count: int, heavy: bool) -> Any:
-    """The heaviest or the newest memories of a tier. Conditions come after the limit: they could leave few."""
+    """Select the heaviest or the newest memories of a tier. Filters are computed, not applied: they could leave few."""
     memory: Any = ContinuumMemory
     rows = (
         sa.select(
@@ -220,47 +232,53 @@ def _since(tier: Tier, heaviest: float, bound: float, now: datetime) -> datetime
 
 @lru_cache(maxsize=256)
 def _within(shape: tuple[tuple[Tier, bool, bool], ...], filters: tuple[bool, bool]) -> Any:
-    """The best within ranges; of each tier: whether it has a range of times, and whether that is the index to use."""
+    """Select the best memories within ranges.
+
+    Args:
+        shape: for each tier whether its range has a `since`, and whether SQLite should use the index of times.
+        filters: see `MemoryQuery.filters`.
+    """
     parts: list[Any] = []
     for tier, has_since, by_time in shape:
         rows = sa.select(ContinuumMemory.id, score().label("score")).where(ContinuumMemory.tier == tier)
-        rows = rows.where(_at_least(tier, unindexed(weight) if by_time else weight))
+        rows = rows.where(_weighs_enough(tier, unindexed(weight) if by_time else weight))
         if has_since:
             updated: Any = ContinuumMemory.updated_at
-            rows = rows.where(_since_then(tier, updated if by_time else unindexed(updated)))
+            rows = rows.where(_is_recent_enough(tier, updated if by_time else unindexed(updated)))
         parts.append(rows.where(*_conditions(filters)))
     return _top(sa.union_all(*parts))
 
 
-# Bounds are written out: PostgreSQL has to see them to choose an index, and in a plan for any bounds it does not.
-def _at_least(tier: Tier, weighed: Any) -> Any:
-    return weighed >= sa.bindparam(f"least_{tier}", type_=Double(), literal_execute=True)
+# Bounds are literals in the SQL: PostgreSQL needs their values to choose an index, and a generic plan has none.
+def _weighs_enough(tier: Tier, weighed: Any) -> Any:
+    return weighed >= sa.bindparam(f"min_weight_{tier}", type_=Double(), literal_execute=True)
 
 
-def _since_then(tier: Tier, updated: Any) -> Any:
+def _is_recent_enough(tier: Tier, updated: Any) -> Any:
     return updated >= sa.bindparam(f"since_{tier}", type_=ContinuumMemory.updated_at.type, literal_execute=True)
 
 
-def _left_to_the_planner(session: Session, ranges: Sequence[_Range]) -> set[Tier]:  # noqa: ARG001 -- as below
+def _left_to_the_planner(session: Session, ranges: Sequence[_Range]) -> set[Tier]:  # noqa: ARG001 -- one signature
     return set()
 
 
-def _counted(session: Session, ranges: Sequence[_Range]) -> set[Tier]:
+def _by_counting(session: Session, ranges: Sequence[_Range]) -> set[Tier]:
     by_time: set[Tier] = set()
-    unknown: list[_Range] = []
+    uncertain: list[_Range] = []
     for each in ranges:
-        if each.light is None or each.light < each.least or each.since is None:
-            continue
-        if each.old is not None and each.old < each.since:
+        if each.lightest_seed is None or each.lightest_seed < each.min_weight or each.since is None:
+            continue  # the seeds reach below the bound: the range of weights is no longer than they are
+        if each.oldest_seed is not None and each.oldest_seed < each.since:
             by_time.add(each.tier)
         else:
-            unknown.append(each)
-    if unknown:
-        bounds: dict[str, Any] = {f"least_{each.tier}": each.least for each in unknown}
-        bounds |= {f"since_{each.tier}": each.since for each in unknown}
-        numbers: Any = session.execute(_count_statement(tuple(each.tier for each in unknown)), bounds).one()
-        counts = zip(unknown, numbers[::2], numbers[1::2], strict=True)
-        by_time |= {each.tier for each, heavy, new in counts if new < heavy}
+            uncertain.append(each)
+    if uncertain:
+        bounds: dict[str, Any] = {f"min_weight_{each.tier}": each.min_weight for each in uncertain}
+        bounds |= {f"since_{each.tier}": each.since for each in uncertain}
+        numbers: Any = session.execute(_count_statement(tuple(each.tier for each in uncertain)), bounds).one()
+        # The row alternates: the heavy ones of a tier, the recent ones of it, the heavy ones of the next tier.
+        counts = zip(uncertain, numbers[::2], numbers[1::2], strict=True)
+        by_time |= {each.tier for each, heavy, recent in counts if recent < heavy}
     return by_time
 
 
@@ -268,11 +286,12 @@ def _counted(session: Session, ranges: Sequence[_Range]) -> set[Tier]:
 def _count_statement(tiers: tuple[Tier, ...]) -> Any:
     counts: list[Any] = []
     for tier in tiers:
-        for condition in (_at_least(tier, weight), _since_then(tier, ContinuumMemory.updated_at)):
+        for condition in (_weighs_enough(tier, weight), _is_recent_enough(tier, ContinuumMemory.updated_at)):
             rows = sa.select(ContinuumMemory.tier).where(ContinuumMemory.tier == tier, condition).limit(_COUNTED)
             counts.append(sa.select(sa.func.count()).select_from(rows.subquery()).scalar_subquery())
     return sa.select(*counts)
 
 
-_by_time = by_dialect(postgresql=_left_to_the_planner, sqlite=_counted)
-"""The tiers in which SQLite had better use the range of times than that of weights."""
+_tiers_by_time = by_dialect(postgresql=_left_to_the_planner, sqlite=_by_counting)
+"""Return the tiers in which SQLite should use the index of times, because it has fewer rows in range than that of
+weights. SQLite cannot tell; PostgreSQL can."""

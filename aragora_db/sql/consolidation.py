@@ -1,4 +1,4 @@
-"""One pass over all memories that moves those that are due between tiers, under one name."""
+"""Move all memories that are due to the tier next to their own, in one pass."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from aragora_db.types import Integer, UtcDateTime
 
 __all__ = ["consolidate"]
 
-# `rules.continuum.next_tier` in SQL, whose conditions exclude each other. Written as there: a rounded threshold would
-# move other memories than the rule does.
+# `rules.continuum.next_tier` in SQL; its conditions exclude each other. The thresholds are written as they are there: a
+# rounded one would move other memories than the rule does.
 _UP: Final = {
     slower: (faster, f"tier = '{slower}' AND surprise_score > {continuum.PROMOTE_ABOVE_SURPRISE[slower]}")
     for faster, slower in pairwise(Tier)
@@ -26,18 +26,18 @@ _DOWN: Final = {
     faster: (slower, f"tier = '{faster}' AND 1.0 - surprise_score > {continuum.DEMOTE_ABOVE_STABILITY[faster]}")
     for faster, slower in pairwise(Tier)
 }
-_SURPRISES = " OR ".join(f"({condition})" for _, condition in _UP.values())
+_IS_SURPRISING = " OR ".join(f"({condition})" for _, condition in _UP.values())
 _IS_STABLE = " OR ".join(f"({condition})" for _, condition in _DOWN.values())
-_PROMOTED = f"(last_promotion_at IS NULL OR last_promotion_at <= :rested) AND ({_SURPRISES})"
+_PROMOTED = f"(last_promotion_at IS NULL OR last_promotion_at <= :rested) AND ({_IS_SURPRISING})"
 _DUE = f"NOT red_line AND (({_PROMOTED}) OR (update_count >= {continuum.DEMOTION_UPDATES} AND ({_IS_STABLE})))"
 _TARGET = (
-    f"CASE WHEN {_SURPRISES} THEN CASE tier "
+    f"CASE WHEN {_IS_SURPRISING} THEN CASE tier "
     + " ".join(f"WHEN '{tier}' THEN '{target}'" for tier, (target, _) in _UP.items())
     + " END ELSE CASE tier "
     + " ".join(f"WHEN '{tier}' THEN '{target}'" for tier, (target, _) in _DOWN.items())
     + " END END"
 )
-_REASON = f"CASE WHEN {_SURPRISES} THEN '{continuum.PROMOTION_REASON}' ELSE '{continuum.DEMOTION_REASON}' END"
+_REASON = f"CASE WHEN {_IS_SURPRISING} THEN '{continuum.PROMOTION_REASON}' ELSE '{continuum.DEMOTION_REASON}' END"
 
 _PARAMETERS = (sa.bindparam("now", type_=UtcDateTime()), sa.bindparam("rested", type_=UtcDateTime()))
 
@@ -46,17 +46,17 @@ Moves = dict[tuple[Tier, Tier], int]
 
 # -- PostgreSQL -------------------------------------------------------------------------------------------------------
 
-# `due` locks in key order, and judges rows that others changed meanwhile by what they are then.
+# `due` locks in key order, and evaluates its conditions again on rows that others changed meanwhile.
 _PASS = sa.text(
     f"""
     WITH due AS MATERIALIZED (
         SELECT id, tier, {_TARGET} AS target, {_REASON} AS reason, surprise_score
         FROM continuum_memory WHERE {_DUE} ORDER BY id FOR NO KEY UPDATE
     ), moved AS (
-        UPDATE continuum_memory m SET tier = due.target, updated_at = greatest(m.updated_at, :now),
+        UPDATE continuum_memory AS memory SET tier = due.target, updated_at = greatest(memory.updated_at, :now),
             last_promotion_at = CASE due.reason WHEN '{continuum.PROMOTION_REASON}' THEN :now
-                ELSE m.last_promotion_at END
-        FROM due WHERE m.id = due.id
+                ELSE memory.last_promotion_at END
+        FROM due WHERE memory.id = due.id
         RETURNING due.id, due.tier, due.target, due.reason, due.surprise_score
     ), noted AS (
         INSERT INTO tier_transitions (memory_id, from_tier, to_tier, reason, surprise_score, created_at)
@@ -84,7 +84,7 @@ _NOTE = sa.text(
 _MOVE = sa.text(
     f"""
     UPDATE continuum_memory SET tier = {_TARGET}, updated_at = max(updated_at, :now),
-        last_promotion_at = CASE WHEN {_SURPRISES} THEN :now ELSE last_promotion_at END
+        last_promotion_at = CASE WHEN {_IS_SURPRISING} THEN :now ELSE last_promotion_at END
     WHERE {_DUE}
     """
 ).bindparams(*_PARAMETERS)
@@ -106,9 +106,16 @@ _pass = by_dialect(postgresql=_one_statement, sqlite=_note_and_move)
 
 
 def consolidate(session: Session, now: datetime) -> Moves:
-    """Move every memory that is due one tier, write its transition, and count the moves by (from, to).
+    """Move every memory that is due one tier, and write its transition.
 
-    A move counts as an update, or a memory promoted into a tier of a shorter life would expire at once.
+    A move counts as an update: otherwise a memory promoted into a tier of a shorter life would expire at once.
+
+    Args:
+        session: the transaction.
+        now: the time of the moves.
+
+    Returns:
+        How many moved, by (from, to), fastest tier first.
     """
     session.flush()
     moves = _pass(session, now, now - timedelta(hours=continuum.PROMOTION_COOLDOWN_HOURS))

@@ -15,15 +15,15 @@ from aragora_db.models import ContinuumMemory
 from aragora_db.rules.retrieval import DAY, FADING_PER_DAY, NOTHING
 from aragora_db.types import Double, Integer, Key, Text
 
-__all__ = ["NOW", "TENANT", "age_at", "instant", "of_tenant", "score", "unindexed"]
+__all__ = ["NOW", "TENANT_ID", "age_at", "instant", "of_tenant", "score", "unindexed"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
 NOW: Final = "now_microseconds"
-TENANT: Final = "tenant"
-"""Parameters of the expressions below: bound when a statement is executed, so that it is made once."""
+TENANT_ID: Final = "tenant_id"
+"""Parameters of the expressions below. They are bound at execution, so that a statement is built once."""
 
 
 def score() -> ColumnElement[float]:
@@ -34,27 +34,34 @@ def score() -> ColumnElement[float]:
 
 
 def instant(now: datetime) -> int:
-    """Microseconds since 1970."""
+    """Return a time as microseconds since 1970."""
     return (now - _EPOCH) // _MICROSECOND
 
 
 def age_at(now: datetime, updated_at: datetime) -> int:
-    """The age that `score` computes with, in microseconds; 0 for what is younger than now."""
+    """Return the age that `score` computes with, in microseconds; 0 for a time after now."""
     return max(0, (now - updated_at) // _MICROSECOND)
 
 
-def of_tenant(tenant: str | None = None, *, indexed: bool = True) -> ColumnElement[bool]:
-    """Whether a `ContinuumMemory` belongs to a tenant, or to that of the parameter `TENANT`.
+def of_tenant(tenant_id: str | None = None, *, indexed: bool = True) -> ColumnElement[bool]:
+    """Return whether a `ContinuumMemory` belongs to a tenant.
 
-    Spelled as its index is: a bound name would not use it.
+    The path into the metadata is written into the SQL as in its index; a bound path would not use the index.
+
+    Args:
+        tenant_id: the tenant; None is that of the parameter `TENANT_ID`.
+        indexed: False keeps SQLite from using the index.
     """
-    wanted = sa.bindparam(TENANT, type_=Key()) if tenant is None else sa.literal(tenant, Key())
+    wanted = sa.bindparam(TENANT_ID, type_=Key()) if tenant_id is None else sa.literal(tenant_id, Key())
     found: ColumnElement[str] = _Tenant(ContinuumMemory.metadata_)
     return (found if indexed else unindexed(found)) == wanted
 
 
 def unindexed(expression: ColumnElement[Any]) -> ColumnElement[Any]:
-    """The expression, for which SQLite uses no index: it does not know which of two is the narrow one."""
+    """Return an expression for which SQLite uses no index, where it would choose the wrong one of two.
+
+    SQLite ignores indexes for a column with a unary plus (https://www.sqlite.org/optoverview.html).
+    """
     return _Unindexed(expression)
 
 

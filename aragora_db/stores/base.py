@@ -86,13 +86,24 @@ class Store:
         found = {row[0]: row[1] for row in self.session.execute(statement, execution_options=_FRESH)}
         return {key: found[key] for key in wanted if key in found}
 
-    def _lock(self, model: type[M], keys: Iterable[Any], *where: Any) -> dict[Any, M]:
+    def _lock(
+        self, model: type[M], keys: Iterable[Any], *where: Any, read: bool = False, key_share: bool = False
+    ) -> dict[Any, M]:
         """Lock rows by a primary key of one column until the transaction ends, in key order, and return them by key.
 
         Every store locks in key order, so that two transactions that need the same rows cannot deadlock.
+
+        Args:
+            model: the table.
+            keys: the rows; those that do not exist are left out.
+            where: further conditions, such as the tenant's.
+            read: FOR SHARE instead of FOR UPDATE.
+            key_share: FOR NO KEY UPDATE, or with `read` FOR KEY SHARE, so that rows with a foreign key to these can
+                be added meanwhile.
         """
         (column,) = sa.inspect(model).primary_key
-        statement = sa.select(column, model).where(column.in_(set(keys)), *where).order_by(column).with_for_update()
+        statement = sa.select(column, model).where(column.in_(set(keys)), *where).order_by(column)
+        statement = statement.with_for_update(read=read, key_share=key_share)
         return {row[0]: row[1] for row in self.session.execute(statement, execution_options=_FRESH)}
 
     def _page(

@@ -22,7 +22,7 @@ def new(id_=None, **others):
 
 def imported(session, id_, **links):
     """A row as the importer writes it: the record as Aragora left it."""
-    row = ConsensusStore(session).store(new(id_), now=NOW)
+    row = ConsensusStore(session).store(new(id_), timestamp=NOW)
     row.data = {**row.data, **links}
     session.flush()
 
@@ -37,9 +37,9 @@ def test_new_content_takes_the_place(database):
 
     def work(session):
         store = ConsensusStore(session)
-        store.store(new("a"), now=NOW)
-        made = store.supersede("a", new(), now=NOW).id
-        again = [store.supersede(made, new("c"), now=NOW + timedelta(days=day)).timestamp for day in range(2)]
+        store.store(new("a"), timestamp=NOW)
+        made = store.supersede("a", new(), timestamp=NOW).id
+        again = [store.supersede(made, new("c"), timestamp=NOW + timedelta(days=day)).timestamp for day in range(2)]
         return made, ids(store.chain("a")), again, store.get(made).data
 
     made, chain, again, data = database.run(work)
@@ -166,10 +166,10 @@ def test_archived_links(database):
     def work(session):
         store = ConsensusStore(session)
         for number, id_ in enumerate("abcd"):
-            store.store(new(id_), now=NOW + timedelta(days=number))
+            store.store(new(id_), timestamp=NOW + timedelta(days=number))
         for old, fresh in ("ab", "bc", "cd"):
             store.supersede(old, fresh)
-        store.clean_up(0, now=NOW + timedelta(days=1, hours=1))
+        store.clean_up(older_than_days=0, now=NOW + timedelta(days=1, hours=1))
         whole = [(type(link).__name__, link.id) for link in store.chain("d")]
         from_the_archive = ids(store.chain("a"))
         with pytest.raises(NotFoundError, match="archived"):

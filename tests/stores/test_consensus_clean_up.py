@@ -29,11 +29,11 @@ def fill(session, rows, *, now=NOW, conclusion="yes"):
     store = ConsensusStore(session)
     for number in range(rows):
         id_ = f"c{number:04}"
-        store.store(NewConsensus(f"topic {number}", conclusion, "strong", 0.5, id=id_), now=now)
+        store.store(NewConsensus(f"topic {number}", conclusion, "strong", 0.5, id=id_), timestamp=now)
         for agent in "xy":
             dissent = NewDissent(id_, agent, "abstention", conclusion, id=f"d-{id_}-{agent}")
-            store.store_dissent(dissent, now=now + timedelta(days=300))
-        store.store_proof(NewProof(id_, "failed", formal_statement=conclusion, id=f"p-{id_}"), now=now)
+            store.store_dissent(dissent, timestamp=now + timedelta(days=300))
+        store.store_proof(NewProof(id_, "failed", formal_statement=conclusion, id=f"p-{id_}"), timestamp=now)
 
 
 def values(session, model):
@@ -81,7 +81,7 @@ def test_the_archive_holds_what_was_moved_last(database):
 
         def work(session, number=number, conclusion=conclusion):
             fill(session, 1, now=NOW + timedelta(days=number), conclusion=conclusion)
-            return ConsensusStore(session).clean_up(0, now=NOW + timedelta(days=500 + number))
+            return ConsensusStore(session).clean_up(older_than_days=0, now=NOW + timedelta(days=500 + number))
 
         assert database.run(work) == (1, 2, 1)
     row = database.run(lambda session: session.get_one(ConsensusArchive, "c0000"))
@@ -121,7 +121,10 @@ def test_more_than_one_slice(plain_database):
         ]
         session.execute(sa.insert(Consensus), rows)
         store = ConsensusStore(session)
-        return [store.clean_up(0, limit=limit, now=NOW + timedelta(days=1)).consensus for limit in (1100, None, None)]
+        return [
+            store.clean_up(older_than_days=0, limit=limit, now=NOW + timedelta(days=1)).consensus
+            for limit in (1100, None, None)
+        ]
 
     assert plain_database.transact(work) == [1100, 1200, 0]
 
@@ -172,9 +175,9 @@ def test_cleaning_while_others_write(race, plain_database):
     assert {id_ for row in records.values() for id_ in row["data"]["dissent_ids"]} == set(archived)
 
 
-def test_statistics(database):
+def test_stats(database):
     """Counts by what one filters by; rows without a confidence do not pull the average down."""
-    empty = database.run(lambda session: ConsensusStore(session).statistics())
+    empty = database.run(lambda session: ConsensusStore(session).stats())
     assert (empty.consensus, empty.dissents, empty.proofs, empty.average_confidence) == (0, 0, 0, None)
 
     def work(session):
@@ -183,7 +186,7 @@ def test_statistics(database):
         store.store(NewConsensus("t", "", "weak", 0.25, domain=None, id="w"))
         store.store(NewConsensus("t", "", "strong", 1.0, domain="x", id="n")).confidence = None
         store.store_dissent(NewDissent("w", "z", "risk_warning", ""))
-        return store.statistics()
+        return store.stats()
 
     found = database.run(work)
     assert (found.consensus, found.dissents, found.proofs) == (4, 5, 2)

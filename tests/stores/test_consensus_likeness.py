@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from aragora_db.errors import InvalidValue
 from aragora_db.models import Consensus
 from aragora_db.rules import consensus as rules
-from aragora_db.search.similar_topics import frequencies, most_similar
+from aragora_db.search.similar_topics import most_similar, topics_per_word
 from aragora_db.stores import ConsensusStore
 from aragora_db.stores.consensus import NewConsensus
 
@@ -30,7 +30,7 @@ def fill(session, rows=150, seed=3):
         new = NewConsensus(
             topic, "", "weak", random.choice([0.25, 0.5, 1.0]), domain=random.choice("xy"), id=f"{number:03}"
         )
-        row = store.store(new, now=NOW + timedelta(days=number % 3))
+        row = store.store(new, timestamp=NOW + timedelta(days=number % 3))
         if number % 7 == 0:
             row.timestamp = None
         if number % 11 == 0:
@@ -94,7 +94,7 @@ def test_the_verb_filters(database):
                     return sure and domain in {None, row.domain}
 
                 found = ConsensusStore(session).similar(topic, min_confidence=min_confidence, domain=domain)
-                return [(each.consensus.id, each.score) for each in found], brute_force(session, topic, 10, condition)
+                return [(each.consensus.id, each.score) for each in found], brute_force(session, topic, 50, condition)
 
             found, expected = database.run(compare)
             assert found == expected
@@ -109,7 +109,9 @@ def test_frequencies_are_counted_to_a_limit(database):
         for topic in session.scalars(sa.select(Consensus.topic)):
             for word in rules.topic_words(topic):
                 there[word] += 1
-        return [min(20, times) for times in there.values()], list(session.execute(frequencies(list(there), 20)).one())
+        return [min(20, times) for times in there.values()], list(
+            session.execute(topics_per_word(list(there), 20)).one()
+        )
 
     expected, found = database.run(count)
     assert found == expected
@@ -126,7 +128,7 @@ def test_a_topic_that_changes_is_found_under_its_new_words(database):
         session.flush()
         found = [[each.score for each in store.similar(topic)] for topic in ("new words", "old")]
         store.delete("c")
-        return [*found, store.similar("new words")]
+        return [*found, list(store.similar("new words"))]
 
     assert database.run(work) == [[1.0], [], []]
 

@@ -45,9 +45,9 @@ class ConsensusMachine(RuleBasedStateMachine):
         new = NewConsensus(topic, "yes", "strong", 0.5, id=id_)
         if self.topics.get(id_, topic) != topic:
             with pytest.raises(ConflictError):
-                self.run(lambda store: store.store(new, now=self.day))
+                self.run(lambda store: store.store(new, timestamp=self.day))
             return
-        stored = self.run(lambda store: store.store(new, now=self.day))
+        stored = self.run(lambda store: store.store(new, timestamp=self.day))
         self.times.setdefault(id_, self.day)
         self.topics[id_] = topic
         assert stored.timestamp == self.times[id_]
@@ -58,9 +58,9 @@ class ConsensusMachine(RuleBasedStateMachine):
         new = NewDissent(id_, "ada", "abstention", f"because {id_}", id=f"d{id_}{number}")
         if id_ not in self.topics:
             with pytest.raises(NotFoundError):
-                self.run(lambda store: store.store_dissent(new, now=self.day))
+                self.run(lambda store: store.store_dissent(new, timestamp=self.day))
             return
-        self.run(lambda store: store.store_dissent(new, now=self.day))
+        self.run(lambda store: store.store_dissent(new, timestamp=self.day))
         self.dissents.setdefault(id_, set()).add(new.id)
 
     @rule(old=IDS, new=IDS)
@@ -90,7 +90,7 @@ class ConsensusMachine(RuleBasedStateMachine):
     @rule(days=st.integers(0, 12))
     def clean_up(self, days):
         """Archive what is older."""
-        moved = self.run(lambda store: store.clean_up(days, now=self.day))
+        moved = self.run(lambda store: store.clean_up(older_than_days=days, now=self.day))
         gone = {id_ for id_, time in self.times.items() if time < self.day - timedelta(days=days)}
         dissents = sum(len(self.dissents.pop(id_, ())) for id_ in gone)
         assert (moved.consensus, moved.dissents) == (len(gone), dissents)
@@ -121,7 +121,7 @@ class ConsensusMachine(RuleBasedStateMachine):
 
     def compare_one(self, store, id_):
         """Compare one consensus."""
-        dissents = store.dissents(id_).items
+        dissents = store.dissents(debate_id=id_).items
         assert {each.id for each in dissents} == self.dissents.get(id_, set())
         later = []
         last = id_

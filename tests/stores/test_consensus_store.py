@@ -33,7 +33,7 @@ def new(topic="cache the ratings", **others):
 
 def store(session, topic="cache the ratings", now=NOW, **others):
     """Store one; its id."""
-    return ConsensusStore(session).store(new(topic, **others), now=now).id
+    return ConsensusStore(session).store(new(topic, **others), timestamp=now).id
 
 
 def count(session, model):
@@ -93,6 +93,25 @@ def test_bad_input_is_refused(database, bad):
     assert database.run(lambda session: count(session, Consensus)) == 0
 
 
+@pytest.mark.parametrize(
+    ("argument", "verb"),
+    [
+        ("consensus_id", lambda store_: store_.get("")),
+        ("consensus_id", lambda store_: store_.chain("")),
+        ("consensus_id", lambda store_: store_.delete("")),
+        ("consensus_ids", lambda store_: store_.get_many("one text")),
+        ("old_id", lambda store_: store_.supersede("", "a")),
+        ("dissent_id", lambda store_: store_.acknowledge("")),
+        ("debate_id", lambda store_: store_.latest_proof("")),
+        ("timestamp", lambda store_: store_.store(new(), timestamp=datetime(2026, 1, 1))),  # noqa: DTZ001
+    ],
+)
+def test_a_refusal_names_the_argument(plain_database, argument, verb):
+    """The message names what the caller wrote; a column's name would send them to another place."""
+    with pytest.raises(InvalidValue, match=rf"^{argument}\b"):
+        plain_database.transact(lambda session: verb(ConsensusStore(session)))
+
+
 def test_dissent_belongs_to_a_consensus(database):
     """168 of 775 real dissents belong to nothing, because nobody looked."""
     database.run(lambda session: store(session, id="c1"))
@@ -100,7 +119,7 @@ def test_dissent_belongs_to_a_consensus(database):
         database.run(lambda session: ConsensusStore(session).store_dissent(NewDissent("c2", "a", "abstention", "no")))
     objection = NewDissent("c1", "a", "risk_warning", "it expires", confidence=0.4, id="d1")
     for _ in range(2):
-        database.run(lambda session: ConsensusStore(session).store_dissent(objection, now=NOW))
+        database.run(lambda session: ConsensusStore(session).store_dissent(objection, timestamp=NOW))
     assert database.run(lambda session: ConsensusStore(session).get("c1").data["dissent_ids"]) == ["d1"]
     other = NewDissent("c1", "a", "risk_warning", "something else", id="d1")
     with pytest.raises(ConflictError):
@@ -123,10 +142,10 @@ def test_dissents_by_agent_and_type(database):
         store_ = ConsensusStore(session)
         for number, (agent, kind) in enumerate([("a", "risk_warning"), ("b", "abstention"), ("a", "abstention")]):
             store_.store_dissent(
-                NewDissent("c1", agent, kind, "no", id=f"d{number}"), now=NOW + timedelta(hours=number)
+                NewDissent("c1", agent, kind, "no", id=f"d{number}"), timestamp=NOW + timedelta(hours=number)
             )
         return (
-            [each.id for each in store_.dissents("c1").items],
+            [each.id for each in store_.dissents(debate_id="c1").items],
             [each.id for each in store_.dissents(agent_id="a").items],
             [each.id for each in store_.dissents(dissent_type="abstention").items],
             [each.id for each in store_.dissents(agent_id="a", dissent_type="abstention").items],
@@ -143,11 +162,11 @@ def test_proofs(database):
         store_ = ConsensusStore(session)
         for number, verified in enumerate([False, True]):
             proof = NewProof("c1", "verified" if verified else "failed", is_verified=verified, id=f"p{number}")
-            store_.store_proof(proof, now=NOW + timedelta(hours=number))
+            store_.store_proof(proof, timestamp=NOW + timedelta(hours=number))
         return (
             store_.latest_proof("c1").id,
-            [each.id for each in store_.proofs("c1").items],
-            [each.id for each in store_.proofs(verified=True).items],
+            [each.id for each in store_.proofs(debate_id="c1").items],
+            [each.id for each in store_.proofs(is_verified=True).items],
         )
 
     assert database.run(work) == ("p1", ["p1", "p0"], ["p1"])
@@ -222,7 +241,9 @@ def test_history_is_paged_and_ordered(database):
     database.run(fill)
     seen, after = [], None
     while True:
-        page = database.run(lambda session, after=after: ConsensusStore(session).history("x", limit=3, after=after))
+        page = database.run(
+            lambda session, after=after: ConsensusStore(session).history(domain="x", limit=3, after=after)
+        )
         seen += [each.id for each in page.items]
         after = page.next
         if after is None:
@@ -237,8 +258,8 @@ def test_clean_up_moves_everything_that_belongs_together(database):
         store_ = ConsensusStore(session)
         for id_, age in (("old", 100), ("new", 10)):
             store(session, id=id_, now=NOW - timedelta(days=age))
-            store_.store_dissent(NewDissent(id_, "a", "abstention", "no", id=f"d-{id_}"), now=NOW)
-            store_.store_proof(NewProof(id_, "verified", id=f"p-{id_}"), now=NOW)
+            store_.store_dissent(NewDissent(id_, "a", "abstention", "no", id=f"d-{id_}"), timestamp=NOW)
+            store_.store_proof(NewProof(id_, "verified", id=f"p-{id_}"), timestamp=NOW)
         store_.supersede("old", "new")
 
     database.run(fill)

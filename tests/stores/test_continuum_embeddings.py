@@ -148,13 +148,13 @@ def test_set_and_replaced(database: EngineDatabase):
 
     def work(session: Session) -> None:
         store = ContinuumStore(session)
-        store.add("m", "x")
+        store.add(NewMemory("m", "x"))
         assert store.get_embedding("m") is None
         store.set_embedding("m", [0.1, 0.2])
         store.set_embedding("m", (number / 10 for number in (3, 4, 5)))
         assert store.get_embedding("m") == array("f", [0.3, 0.4, 0.5])
         assert [found.memory.id for found in store.similar([1.0, 1.0, 1.0])] == ["m"]
-        assert store.similar([1.0, 1.0]) == []
+        assert store.similar([1.0, 1.0]).items == ()
 
     database.run(work)
 
@@ -165,7 +165,7 @@ def test_what_is_refused(plain_database: Database, vector: Any):
 
     def work(session: Session) -> None:
         store = ContinuumStore(session)
-        store.add("m", "x")
+        store.add(NewMemory("m", "x"))
         for verb in (lambda: store.set_embedding("m", vector), lambda: store.similar(vector)):
             with pytest.raises(InvalidValue):
                 verb()
@@ -179,9 +179,11 @@ def test_within_tiers_and_tenants(database: EngineDatabase):
     def work(session: Session) -> list[str]:
         store = ContinuumStore(session)
         for number in range(8):
-            store.add(f"m{number}", "x", ("fast", "slow")[number % 2], metadata={"tenant_id": f"t{number // 4}"})
+            store.add(
+                NewMemory(f"m{number}", "x", ("fast", "slow")[number % 2], metadata={"tenant_id": f"t{number // 4}"})
+            )
         store.set_embeddings({f"m{number}": [1.0, number / 10] for number in range(8)})
-        return [found.memory.id for found in store.similar([1.0, 0.0], tiers=["slow"], tenant="t1", limit=1)]
+        return [found.memory.id for found in store.similar([1.0, 0.0], tiers=["slow"], tenant_id="t1", limit=1)]
 
     assert database.run(work) == ["m5"]
 
@@ -192,7 +194,7 @@ def test_both_searches_in_one(database: EngineDatabase):
     def work(session: Session) -> dict[str, float]:
         store = ContinuumStore(session)
         for key, text in (("a", "quorum"), ("b", "quorum"), ("c", "else")):
-            store.add(key, text, importance={"a": 0.1, "b": 0.9, "c": 0.5}[key])
+            store.add(NewMemory(key, text, importance={"a": 0.1, "b": 0.9, "c": 0.5}[key]))
         store.set_embeddings({"b": [1.0, 1.0], "c": [1.0, 0.0]})
         return {found.memory.id: found.score for found in store.hybrid(["quorum"], [1.0, 0.0], limit=3)}
 

@@ -15,7 +15,7 @@ from aragora_db import Database
 from aragora_db.errors import ConflictError, NotFoundError
 from aragora_db.models import ContinuumMemory, Tier, TierTransition
 from aragora_db.rules import continuum, retrieval
-from aragora_db.stores import ContinuumStore
+from aragora_db.stores import ContinuumStore, NewMemory
 
 IDS = st.sampled_from(["a", "b", "c", "d", "e"])
 TIERS = st.sampled_from(list(Tier))
@@ -68,7 +68,7 @@ class ContinuumMachine(RuleBasedStateMachine):
     @rule(key=IDS, content=WORDS, tier=TIERS, importance=SHARES, surprise=st.none() | SHARES)
     def add(self, key: str, content: str, tier: Tier, importance: float, surprise: float | None) -> None:
         """A new memory, or new words for one."""
-        self.run(lambda s: s.add(key, content, tier, importance, surprise_score=surprise, now=self.now))
+        self.run(lambda s: s.add(NewMemory(key, content, tier, importance, surprise_score=surprise), now=self.now))
         old = self.memories.get(key)
         if old is None:
             self.memories[key] = Memory(content, tier, importance, surprise or 0.0, self.now)
@@ -82,7 +82,7 @@ class ContinuumMachine(RuleBasedStateMachine):
     def learn(self, key: str, success: bool, error: float | None, times: int) -> None:
         """It was used, once or a few times."""
         for _ in range(times):
-            found = self.run(lambda s: s.update_outcome(key, success, error, now=self.now))
+            found = self.run(lambda s: s.update_outcome(key, success=success, prediction_error=error, now=self.now))
             memory = self.memories.get(key)
             assert (found is None) == (memory is None)
             if memory is None:
@@ -175,7 +175,7 @@ class ContinuumMachine(RuleBasedStateMachine):
         """Rows, transitions, archive, retrieval by score and by words."""
 
         def read(store: ContinuumStore) -> Any:
-            session = store._session
+            session = store.session
             rows = session.scalars(sa.select(ContinuumMemory)).all()
             moves = session.scalars(sa.select(TierTransition).order_by(TierTransition.id)).all()
             return (

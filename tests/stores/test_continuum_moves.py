@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from aragora_db.errors import ConflictError
 from aragora_db.models import ContinuumKeywords, ContinuumMemory, Tier
 from aragora_db.rules import continuum
-from aragora_db.stores import ContinuumStore
+from aragora_db.stores import ContinuumStore, NewMemory
 from aragora_db.testing.engines import EngineDatabase
 
 NOW = datetime(2026, 1, 15, 9, 30, tzinfo=UTC)
@@ -91,7 +91,7 @@ def test_one_pass(database: EngineDatabase):
         put(session, "g", SLOW, 0.2, 10, consolidation_score=0.8)
         put(session, "h", MEDIUM, 0.7, 10)  # 1 - 0.7 is a little more than 0.3
         put(session, "i", SLOW, 0.9, 10, red_line=True)
-        before = {key: memory.updated_at for key, memory in store.get_many("df").items()}
+        before = {key: memory.updated_at for key, memory in store.get_many(["d", "f"]).items()}
         moves = store.consolidate(now=NOW + second)
         assert moves == {
             (FAST, MEDIUM): 1,
@@ -103,7 +103,7 @@ def test_one_pass(database: EngineDatabase):
         }
         expected = [SLOW, MEDIUM, FAST, MEDIUM, MEDIUM, FAST, GLACIAL, SLOW, SLOW]
         assert tiers(session) == dict(zip("abcdefghi", expected, strict=True))
-        assert {key: memory.updated_at for key, memory in store.get_many("df").items()} == before
+        assert {key: memory.updated_at for key, memory in store.get_many(["d", "f"]).items()} == before
         for key in "abcdefghi":
             assert len(store.transitions(key).items) == (key not in "dfi")
         move = store.transitions("c").items[0]
@@ -191,7 +191,7 @@ def test_everything_is_kept(database: EngineDatabase):
         store.delete("m", force=True, now=NOW)
         assert store.get("m") is None
         assert session.scalars(sa.select(ContinuumKeywords)).all() == []
-        (row,) = store.archived("m").items
+        (row,) = store.archived(memory_id="m").items
         for name, value in (columns | {"tier": SLOW, "surprise_score": 0.2, "update_count": 7}).items():
             assert getattr(row, name) == value
         assert (row.embedding, row.archive_reason) == (array("f", [1.0, 0.25]), "user_deleted")
@@ -213,10 +213,10 @@ def test_the_same_id_twice(database: EngineDatabase):
     def work(session: Session) -> None:
         store = ContinuumStore(session)
         for text in ("first", "second"):
-            store.add("m", text, "fast", now=NOW - DAY)
+            store.add(NewMemory("m", text, "fast"), now=NOW - DAY)
             assert store.expire(now=NOW) == {FAST: 1}
-        page = store.archived("m", limit=1)
-        older = store.archived("m", limit=1, after=page.next)
+        page = store.archived(memory_id="m", limit=1)
+        older = store.archived(memory_id="m", limit=1, after=page.next)
         assert [row.content for row in (*page.items, *older.items)] == ["second", "first"]
         assert older.next is None
 

@@ -26,7 +26,7 @@ def count(session: Session, model: Any) -> int:
 
 def test_no_outcome_is_lost(plain_database: Database, race: Race):
     """Eight agents use a memory at once: what they learned must all be counted."""
-    plain_database.transact(lambda session: ContinuumStore(session).add("m", "x"))
+    plain_database.transact(lambda session: ContinuumStore(session).add(NewMemory("m", "x")))
 
     def work(number: int) -> Callable[[Session], Any]:
         return lambda session: ContinuumStore(session).update_outcome("m", success=number % 2 == 0)
@@ -78,7 +78,7 @@ def test_the_same_memory_added_by_all(plain_database: Database, race: Race):
     """One row, and the words of the text that won."""
 
     def work(number: int) -> Callable[[Session], Any]:
-        return lambda session: ContinuumStore(session).add("m", f"text{number}")
+        return lambda session: ContinuumStore(session).add(NewMemory("m", f"text{number}"))
 
     race([work(number) for number in range(6)])
 

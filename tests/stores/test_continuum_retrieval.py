@@ -96,7 +96,7 @@ def test_like_scoring_every_row(plain_database: Database):
                 and (least is None or memory.importance >= least)
                 and (tenant is None or memory.metadata_["tenant_id"] == tenant)
             ]
-            found = retrieved(session, limit=limit, tiers=tiers, min_importance=least, tenant=tenant)
+            found = retrieved(session, limit=limit, tiers=tiers, min_importance=least, tenant_id=tenant)
             assert found == expected(meeting, limit)
 
         plain_database.transact(work)
@@ -143,7 +143,7 @@ def test_the_first_and_the_last_day(database: EngineDatabase):
         session.flush()
         for now in times.values():
             rows = list(session.scalars(sa.select(ContinuumMemory)))
-            assert retrieved(session, now=now) == expected(rows, 10, now)
+            assert retrieved(session, now=now) == expected(rows, 50, now)
 
     database.run(work)
 
@@ -187,8 +187,8 @@ def test_keywords_and_filters_together(database: EngineDatabase):
         store = ContinuumStore(session)
         for number in range(12):
             tier, tenant = ("fast", "slow")[number % 2], {"tenant_id": f"t{number % 3}"}
-            store.add(f"m{number:02}", "vote" if number < 9 else "other", tier, number / 12, tenant, now=NOW)
-        arguments: dict[str, Any] = {"tenant": "t0", "tiers": ["slow"], "min_importance": 0.25}
+            store.add(NewMemory(f"m{number:02}", "vote" if number < 9 else "other", tier, number / 12, tenant), now=NOW)
+        arguments: dict[str, Any] = {"tenant_id": "t0", "tiers": ["slow"], "min_importance": 0.25}
         assert [key for key, _ in retrieved(session, **arguments)] == ["m09", "m03"]
         return [key for key, _ in retrieved(session, **arguments, keywords=["vote", "nothing"])]
 
@@ -203,7 +203,7 @@ def test_keywords_and_filters_together(database: EngineDatabase):
         {"tiers": []},
         {"tiers": ["warm"]},
         {"min_importance": float("nan")},
-        {"tenant": ""},
+        {"tenant_id": ""},
         {"keywords": "one text"},
         {"keywords": ["w"] * 51},
         {"now": datetime(2026, 1, 1)},  # noqa: DTZ001 -- that is what is refused

@@ -24,7 +24,7 @@ def test_a_new_memory(database: EngineDatabase):
     """Every column as documented; a memory that begins with other numbers moves at another time."""
 
     def work(session: Session) -> ContinuumMemory:
-        return ContinuumStore(session).add("m", "Votes need a quorum", metadata={"tenant_id": "t"}, now=NOW)
+        return ContinuumStore(session).add(NewMemory("m", "Votes need a quorum", metadata={"tenant_id": "t"}), now=NOW)
 
     memory = database.run(work)
     assert (memory.tier, memory.importance, memory.surprise_score, memory.consolidation_score) == ("slow", 0.5, 0, 0)
@@ -38,10 +38,10 @@ def test_added_again(database: EngineDatabase):
 
     def work(session: Session) -> ContinuumMemory:
         store = ContinuumStore(session)
-        store.add("m", "old words", "medium", surprise_score=0.9, now=NOW)
+        store.add(NewMemory("m", "old words", "medium", surprise_score=0.9), now=NOW)
         assert store.promote("m", now=NOW) == Tier.FAST
         store.update_outcome("m", success=True, now=NOW)
-        return store.add("m", "new words", "glacial", 0.25, {"a": 1}, now=LATER)
+        return store.add(NewMemory("m", "new words", "glacial", 0.25, {"a": 1}), now=LATER)
 
     memory = database.run(work)
     assert (memory.content, memory.tier, memory.importance, memory.metadata_) == (
@@ -53,7 +53,7 @@ def test_added_again(database: EngineDatabase):
     assert (memory.update_count, memory.success_count, memory.last_promotion_at) == (2, 1, NOW)
     assert (memory.created_at, memory.updated_at) == (NOW, LATER)
     assert memory.surprise_score == pytest.approx(0.7 * 0.9 + 0.3 * 0.5)
-    again = database.run(lambda session: ContinuumStore(session).add("m", "new words", surprise_score=0.0))
+    again = database.run(lambda session: ContinuumStore(session).add(NewMemory("m", "new words", surprise_score=0.0)))
     assert again.surprise_score == 0.0
 
 
@@ -62,8 +62,8 @@ def test_added_again_its_words_are_the_new_ones(database: EngineDatabase):
 
     def work(session: Session) -> list[list[str]]:
         store = ContinuumStore(session)
-        store.add("m", "old words")
-        store.add("m", "new phrase")
+        store.add(NewMemory("m", "old words"))
+        store.add(NewMemory("m", "new phrase"))
         searches = [store.retrieve(keywords=[word]) for word in ("words", "phrase")]
         return [[found.memory.id for found in search] for search in searches]
 
@@ -75,9 +75,9 @@ def test_a_red_line_cannot_be_overwritten(database: EngineDatabase):
 
     def work(session: Session) -> ContinuumMemory:
         store = ContinuumStore(session)
-        store.add("m", "never delete the audit log")
+        store.add(NewMemory("m", "never delete the audit log"))
         store.mark_red_line("m", "the law")
-        return store.add("m", "never ever", "fast", 0.1)
+        return store.add(NewMemory("m", "never ever", "fast", 0.1))
 
     memory = database.run(work)
     assert (memory.red_line, memory.red_line_reason, memory.importance, memory.tier) == (
@@ -96,7 +96,7 @@ def test_a_red_line_in_its_tier(database: EngineDatabase):
 
     def work(session: Session) -> ContinuumMemory:
         store = ContinuumStore(session)
-        store.add("m", "x", "fast")
+        store.add(NewMemory("m", "x", "fast"))
         return store.mark_red_line("m", "why", promote_to_glacial=False, now=NOW)
 
     memory = database.run(work)
@@ -128,7 +128,7 @@ def test_outcomes(database: EngineDatabase, normalised: bool, error: float | Non
 
     def work(session: Session) -> ContinuumMemory:
         store = ContinuumStore(session)
-        store.add("m", "x", surprise_score=0.5, now=NOW)
+        store.add(NewMemory("m", "x", surprise_score=0.5), now=NOW)
         store.update_outcome("m", success=True, prediction_error=error, normalised=normalised, now=NOW)
         return store.update_outcome("m", success=False, prediction_error=error, normalised=normalised, now=LATER)
 
@@ -144,7 +144,7 @@ def test_an_outcome_from_a_slow_clock(database: EngineDatabase):
     """A host whose clock is behind must not make a memory look stale."""
 
     def work(session: Session) -> ContinuumMemory:
-        ContinuumStore(session).add("m", "x", now=LATER)
+        ContinuumStore(session).add(NewMemory("m", "x"), now=LATER)
         return ContinuumStore(session).update_outcome("m", success=True, now=NOW)
 
     assert database.run(work).updated_at == LATER
@@ -171,15 +171,15 @@ def test_what_is_not_there(plain_database: Database, verb: Any):
 @pytest.mark.parametrize(
     "verb",
     [
-        lambda store: store.add("", "x"),
-        lambda store: store.add("m" * 1025, "x"),
-        lambda store: store.add("m", " "),
-        lambda store: store.add("m", "x", "warm"),
-        lambda store: store.add("m", "x", importance=1.5),
-        lambda store: store.add("m", "x", surprise_score=float("nan")),
-        lambda store: store.add("m", "x", metadata={"tenant_id": 7}),
-        lambda store: store.add("m", "x", metadata={"a": float("inf")}),
-        lambda store: store.add("m", "x", expires_at=datetime(2026, 1, 1)),  # noqa: DTZ001
+        lambda store: store.add(NewMemory("", "x")),
+        lambda store: store.add(NewMemory("m" * 1025, "x")),
+        lambda store: store.add(NewMemory("m", " ")),
+        lambda store: store.add(NewMemory("m", "x", "warm")),
+        lambda store: store.add(NewMemory("m", "x", importance=1.5)),
+        lambda store: store.add(NewMemory("m", "x", surprise_score=float("nan"))),
+        lambda store: store.add(NewMemory("m", "x", metadata={"tenant_id": 7})),
+        lambda store: store.add(NewMemory("m", "x", metadata={"a": float("inf")})),
+        lambda store: store.add(NewMemory("m", "x", expires_at=datetime(2026, 1, 1))),  # noqa: DTZ001
         lambda store: store.get_many(str(number) for number in range(10_001)),
         lambda store: store.update_outcome("m", success=1),
         lambda store: store.update_outcome("m", success=True, prediction_error=1.5),
@@ -202,7 +202,7 @@ def test_timeline_pages(database: EngineDatabase):
     def work(session: Session) -> None:
         store = ContinuumStore(session)
         for number, time in enumerate(times):
-            store.add(f"m{number}", "x", metadata={"tenant_id": f"t{number % 2}"}, now=time)
+            store.add(NewMemory(f"m{number}", "x", metadata={"tenant_id": f"t{number % 2}"}), now=time)
 
     def read(session: Session, **arguments: Any) -> list[str]:
         ids: list[str] = []
@@ -218,7 +218,7 @@ def test_timeline_pages(database: EngineDatabase):
     forward = [f"m{number}" for number in range(10)]
     assert database.run(lambda session: read(session, oldest_first=True)) == forward
     assert database.run(read) == forward[::-1]
-    span = {"since": times[3], "before": times[9], "tenant": "t1"}
+    span = {"since": times[3], "before": times[9], "tenant_id": "t1"}
     assert database.run(lambda session: read(session, **span)) == ["m7", "m5", "m3"]
 
 
@@ -227,12 +227,12 @@ def test_stats(database: EngineDatabase):
 
     def work(session: Session) -> dict[Tier, TierStats]:
         store = ContinuumStore(session)
-        store.add("a", "x", "slow", 0.25, {"tenant_id": "t"}, surprise_score=0.5)
-        store.add("b", "x", "slow", 0.75)
-        store.add("c", "x", "fast")
+        store.add(NewMemory("a", "x", "slow", 0.25, {"tenant_id": "t"}, surprise_score=0.5))
+        store.add(NewMemory("b", "x", "slow", 0.75))
+        store.add(NewMemory("c", "x", "fast"))
         store.mark_red_line("c", "why")
         assert [memory.id for memory in store.red_lined().items] == ["c"]
-        assert store.stats(tenant="t")[Tier.SLOW] == TierStats(1, 0, 0.25, 0.5, 0.0)
+        assert store.stats(tenant_id="t")[Tier.SLOW] == TierStats(1, 0, 0.25, 0.5, 0.0)
         return store.stats()
 
     stats = database.run(work)

@@ -153,36 +153,36 @@ ELO = [
 ]
 
 CONSENSUS = [
-    Step("store", NewConsensus("Cache the ratings", "yes", "strong", 0.75, ["ada"], tags=["db"], id="a"), now=NOON,
-         of=attrgetter("id", "strength", "tags", "timestamp"), expect=("a", "strong", ["db"], NOON)),
+    Step("store", NewConsensus("Cache the ratings", "yes", "strong", 0.75, ["ada"], tags=["db"], id="a"),
+         timestamp=NOON, of=attrgetter("id", "strength", "tags", "timestamp"), expect=("a", "strong", ["db"], NOON)),
     Step("get", "a", of=attrgetter("conclusion", "confidence"), expect=("yes", 0.75)),
     Step("get_many", ["none", "a"], of=list, expect=["a"]),
     Step("similar", "cache ratings", of=each("consensus.id", "score"), expect=[("a", 2 / 3)]),
-    Step("store_dissent", NewDissent("a", "bob", "abstention", "stale", confidence=0.5, id="d"), now=NOON,
+    Step("store_dissent", NewDissent("a", "bob", "abstention", "stale", confidence=0.5, id="d"), timestamp=NOON,
          of=attrgetter("debate_id", "dissent_type"), expect=("a", "abstention")),
     Step("dissent", "d", of=attrgetter("agent_id", "content", "confidence"), expect=("bob", "stale", 0.5)),
     Step("acknowledge", "d", of=lambda row: row.data["acknowledged"], expect=True),
     Step("rebut", "d", "it expires", of=lambda row: row.data["rebuttal"], expect="it expires"),
-    Step("dissents", "a", agent_id="bob", of=each("id"), expect=["d"]),
-    Step("store_proof", NewProof("a", "verified", is_verified=True, language="lean4", id="p"), now=NOON,
+    Step("dissents", debate_id="a", agent_id="bob", of=each("id"), expect=["d"]),
+    Step("store_proof", NewProof("a", "verified", is_verified=True, language="lean4", id="p"), timestamp=NOON,
          of=attrgetter("id", "is_verified"), expect=("p", True)),
     Step("latest_proof", "a", of=attrgetter("id", "language"), expect=("p", "lean4")),
-    Step("proofs", verified=True, of=each("id", "timestamp"), expect=[("p", NOON)]),
-    Step("supersede", "a", NewConsensus("Cache the ratings", "no", "weak", 0.25, id="b"), now=LATER,
+    Step("proofs", is_verified=True, of=each("id", "timestamp"), expect=[("p", NOON)]),
+    Step("supersede", "a", NewConsensus("Cache the ratings", "no", "weak", 0.25, id="b"), timestamp=LATER,
          of=lambda row: (row.id, row.data["supersedes"]), expect=("b", "a")),
     Step("chain", "b", of=each("id"), expect=["a", "b"]),
     Step("history", of=each("id"), expect=["b", "a"]),
-    Step("statistics", of=attrgetter("consensus", "dissents", "proofs", "average_confidence", "by_strength"),
+    Step("stats", of=attrgetter("consensus", "dissents", "proofs", "average_confidence", "by_strength"),
          expect=(2, 1, 1, 0.5, {"strong": 1, "weak": 1})),
     Step("delete", "b", expect=None),
     Step("get", "b", expect=None),
-    Step("clean_up", 90, now=NOON + timedelta(days=91), expect=(1, 1, 1)),
+    Step("clean_up", older_than_days=90, now=NOON + timedelta(days=91), expect=(1, 1, 1)),
 ]
 
-ARCHIVED = Found(lambda store: store.archived("s").items[0].archive_id)
+ARCHIVED = Found(lambda store: store.archived(memory_id="s").items[0].archive_id)
 
 CONTINUUM = [
-    Step("add", "m", "quorum of votes", "medium", 0.5, {"by": ["ada"]}, surprise_score=1.0, now=NOON,
+    Step("add", NewMemory("m", "quorum of votes", "medium", 0.5, {"by": ["ada"]}, surprise_score=1.0), now=NOON,
          of=attrgetter("tier", "importance", "metadata_", "created_at"), expect=("medium", 0.5, {"by": ["ada"]}, NOON)),
     Step("add_many", [NewMemory("s", "stale cache", "slow", expires_at=LATER), NewMemory("t", "vote", "fast")],
          now=NOON, expect=2),
@@ -201,7 +201,8 @@ CONTINUUM = [
     Step("promote", "m", now=NOON, expect="fast"),
     Step("demote", "m", now=NOON, expect=None),
     Step("transitions", "m", of=each("from_tier", "to_tier", "reason"), expect=[("medium", "fast", "high_surprise")]),
-    Step("add", "x", "surprising", "slow", surprise_score=0.9, now=NOON, of=attrgetter("surprise_score"), expect=0.9),
+    Step("add", NewMemory("x", "surprising", "slow", surprise_score=0.9), now=NOON, of=attrgetter("surprise_score"),
+         expect=0.9),
     Step("consolidate", now=NOON, expect={("slow", "medium"): 1}),
     Step("mark_red_line", "x", "keep", now=NOON, of=attrgetter("red_line", "tier", "importance"),
          expect=(True, "glacial", 1.0)),

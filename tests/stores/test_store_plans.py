@@ -67,7 +67,7 @@ CALLS = {
     "the surest of a type": (1, lambda session: InsightStore(session).surest("t7", limit=20)),
     "the fittest": (1, lambda session: GenesisStore(session).fittest(limit=20)),
     "events of a type": (1, lambda session: GenesisStore(session).events("t7", limit=20)),
-    "history of a domain": (1, lambda session: ConsensusStore(session).history("x7", limit=20)),
+    "history of a domain": (1, lambda session: ConsensusStore(session).history(domain="x7", limit=20)),
     "dissents of an agent": (1, lambda session: ConsensusStore(session).dissents(agent_id="a7", limit=20)),
     "an agent's actions": (1, lambda session: PersonaStore(session).history("a7", limit=20)),
     "an agent's positions": (1, lambda session: PositionStore(session).of_agent("a7", limit=20)),

@@ -22,7 +22,7 @@ from aragora_db.models import (
     EloMatchParticipant,
     LegacyRow,
 )
-from aragora_db.stores import ConsensusStore, ContinuumStore, EloStore, GenesisStore
+from aragora_db.stores import ConsensusStore, ContinuumStore, EloStore, GenesisStore, NewMemory
 from aragora_db.stores.consensus import NewConsensus
 
 NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
@@ -38,11 +38,11 @@ def fill(session: Any) -> None:
     for number in range(3):
         scores = {"kimi": 1.0, "grok": 0.0, "zoë": number / 3}
         elo.record_match(f"debate-{number}", list(scores), scores, "ux", created_at=NOON)
-    ContinuumStore(session).add("m", "the quorum decides", now=NOON, metadata={"n": [1, 2.5, None]})
+    ContinuumStore(session).add(NewMemory("m", "the quorum decides", metadata={"n": [1, 2.5, None]}), now=NOON)
     session.add(ContinuumEmbedding(memory_id="m", embedding=[0.1, -2.5, 1e-30], updated_at=NOON))
     session.add(DebateEmbedding(id="e", text_hash="h", text="t", embedding=[1 / 3], created_at=NOON))
     agreed = NewConsensus(topic="Shard the cache", conclusion="yes", strength="strong", confidence=0.5)
-    consensus = ConsensusStore(session).store(agreed, now=NOON).id
+    consensus = ConsensusStore(session).store(agreed, timestamp=NOON).id
     warning = {"agent_id": "grok", "dissent_type": DissentType.RISK_WARNING, "content": "no", "timestamp": NOON}
     session.add(Dissent(id="d", debate_id=consensus, data={"why": "cost"}, **warning))
     for event in ("debate_start", "debate_end"):

@@ -239,7 +239,7 @@ def test_what_follows_from_the_rows(importer, sources):
         word = max(memory[1].split(), key=len)
         found = ContinuumStore(session).retrieve(keywords=[word], now=datetime(2026, 11, 22, tzinfo=UTC))
         assert memory[0] in {each.memory.id for each in found}
-        assert ContinuumStore(session).retrieve(keywords=["nonexistent"]) == []
+        assert ContinuumStore(session).retrieve(keywords=["nonexistent"]).items == ()
 
 
 def test_rejected_rows_are_whole(importer, sources):

@@ -3,19 +3,8 @@
 from __future__ import annotations
 
 from aragora_db.models import Tier
-from aragora_db.stores.continuum.embeddings import Embeddings
-from aragora_db.stores.continuum.leaving import Leaving
-from aragora_db.stores.continuum.listing import Listing, TierStats
-from aragora_db.stores.continuum.memories import Memories, NewMemory
-from aragora_db.stores.continuum.moves import Moves
-from aragora_db.stores.continuum.retrieval import Retrieved
+from aragora_db.stores.continuum.inputs import NewMemory
+from aragora_db.stores.continuum.results import RetrievedMemory, TierStats
+from aragora_db.stores.continuum.store import ContinuumStore
 
-__all__ = ["ContinuumStore", "NewMemory", "Retrieved", "Tier", "TierStats"]
-
-
-class ContinuumStore(Memories, Embeddings, Moves, Leaving, Listing):
-    """What agents remember. Never commits; see `aragora_db.stores`.
-
-    Args:
-        session: the transaction everything happens in.
-    """
+__all__ = ["ContinuumStore", "NewMemory", "RetrievedMemory", "Tier", "TierStats"]

@@ -1,6 +1,6 @@
-"""What is told about a consensus, a dissent or a proof, before it is a row.
+"""What `ConsensusStore` takes: a new consensus, dissent or proof.
 
-The record (`data`) has Aragora's field names, and the columns are made of the same values: they cannot disagree.
+The record (`data`) has Aragora's field names. Columns and record are made of the same values, so they cannot disagree.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ class NewConsensus:
         conclusion: what was concluded.
         strength: how united the agents were, a `ConsensusStrength` or the text of one.
         confidence: 0 to 1.
-        participating_agents: names, each once; so the next two.
+        participating_agents: names, each once; so are the next two.
         agreeing_agents: who agreed.
         dissenting_agents: who did not.
         key_claims: texts.
-        domain: what the topic belongs to; None for nothing.
+        domain: the domain of the topic, or None.
         tags: texts, each once.
-        debate_duration_seconds: seconds.
+        debate_duration_seconds: 0 or more.
         rounds: how many rounds the debate took.
         supporting_evidence: JSON values.
-        metadata: JSON values by name. ``supersedes``, where Aragora notes chains, is not taken: see `supersede`.
+        metadata: JSON values by name. ``supersedes``, in which Aragora keeps chains, is refused: use `supersede`.
         belief_cruxes: at most five JSON objects.
-        id: None makes a UUID.
+        id: its key; None makes a UUID.
     """
 
     topic: str
@@ -63,11 +63,11 @@ class NewConsensus:
     belief_cruxes: Sequence[Mapping[str, Any]] = ()
     id: str | None = None
 
-    def row(self, now: datetime) -> dict[str, Any]:
-        """Values by attribute, checked.
+    def row(self, timestamp: datetime) -> dict[str, Any]:
+        """Return the checked values by attribute.
 
         Raises:
-            InvalidValue: naming the argument that is out of range.
+            InvalidValue: a value is out of range.
         """
         if "supersedes" in self.metadata:
             raise InvalidValue("metadata has `supersedes`; link the two with supersede(), which keeps both ends")
@@ -88,7 +88,7 @@ class NewConsensus:
         }
         data = {
             **columns,
-            "timestamp": _iso(now),
+            "timestamp": timestamp.astimezone(UTC).isoformat(),
             "participating_agents": checks.names("participating_agents", self.participating_agents),
             "agreeing_agents": checks.names("agreeing_agents", self.agreeing_agents),
             "dissenting_agents": checks.names("dissenting_agents", self.dissenting_agents),
@@ -103,7 +103,7 @@ class NewConsensus:
         }
         if self.belief_cruxes:
             data["belief_cruxes"] = [dict(crux) for crux in self.belief_cruxes]
-        return {**columns, "timestamp": now, "data": data}
+        return {**columns, "timestamp": timestamp, "data": data}
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class NewDissent:
         reasoning: what it rests on.
         confidence: 0 to 1.
         metadata: JSON values by name.
-        id: None makes a UUID.
+        id: its key; None makes a UUID.
     """
 
     debate_id: str
@@ -130,11 +130,11 @@ class NewDissent:
     metadata: Mapping[str, Any] = field(default_factory=_nothing)
     id: str | None = None
 
-    def row(self, now: datetime) -> dict[str, Any]:
-        """Values by attribute, checked.
+    def row(self, timestamp: datetime) -> dict[str, Any]:
+        """Return the checked values by attribute.
 
         Raises:
-            InvalidValue: naming the argument that is out of range.
+            InvalidValue: a value is out of range.
         """
         columns: dict[str, Any] = {
             "id": _id(self.id),
@@ -149,28 +149,28 @@ class NewDissent:
             "reasoning": _text("reasoning", self.reasoning),
             "acknowledged": False,
             "rebuttal": "",
-            "timestamp": _iso(now),
+            "timestamp": timestamp.astimezone(UTC).isoformat(),
             "metadata": dict(self.metadata),
         }
-        return {**columns, "timestamp": now, "data": data}
+        return {**columns, "timestamp": timestamp, "data": data}
 
 
 @dataclass(frozen=True)
 class NewProof:
-    """What a prover made of a consensus.
+    """A prover's attempt at a formal statement about a consensus.
 
     Attributes:
         debate_id: the consensus.
-        proof_status: the prover's word for the outcome, such as ``proof_found``.
+        proof_status: the outcome as the prover names it, such as ``proof_found``.
         is_verified: whether the statement was proved.
         language: of the statement, such as ``lean4``.
-        formal_statement: what was to be proved.
+        formal_statement: the statement.
         proof_hash: of the proof.
-        translation_time_ms: milliseconds to write the statement.
-        proof_search_time_ms: milliseconds to look for a proof.
-        prover_version: as the prover says it.
+        translation_time_ms: time to write the statement, in milliseconds.
+        proof_search_time_ms: time to search for a proof, in milliseconds.
+        prover_version: as the prover reports it.
         error_message: why there is no proof.
-        id: None makes a UUID.
+        id: its key; None makes a UUID.
     """
 
     debate_id: str
@@ -185,11 +185,11 @@ class NewProof:
     error_message: str | None = None
     id: str | None = None
 
-    def row(self, now: datetime) -> dict[str, Any]:
-        """Values by attribute, checked.
+    def row(self, timestamp: datetime) -> dict[str, Any]:
+        """Return the checked values by attribute.
 
         Raises:
-            InvalidValue: naming the argument that is out of range.
+            InvalidValue: a value is out of range.
         """
         status = checks.key("proof_status", self.proof_status)
         columns: dict[str, Any] = {
@@ -207,17 +207,13 @@ class NewProof:
             "debate_id": checks.key("debate_id", self.debate_id),
             "proof_status": status,
             **columns,
-            "timestamp": now,
+            "timestamp": timestamp,
             "data": {"status": status, **columns},
         }
 
 
 def _id(given: str | None) -> str:
     return str(uuid4()) if given is None else checks.key("id", given)
-
-
-def _iso(now: datetime) -> str:
-    return checks.instant("now", now).astimezone(UTC).isoformat()
 
 
 def _hash(topic: str) -> str:
