@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from aragora_db.errors import ConflictError
 from aragora_db.models import EloDomainRating, EloHeadToHead, EloHistory, EloRating
 from aragora_db.rules import elo
-from aragora_db.stores.elo.matches import Matches, MatchInput
+from aragora_db.stores import EloStore, NewMatch
 
 AGENTS = ("ada", "bob", "Cy", "döra", "эва")
 NUMBERS = st.sampled_from([0.0, 0.25, 0.5, 1.0, 3.0])
@@ -22,7 +22,7 @@ NUMBERS = st.sampled_from([0.0, 0.25, 0.5, 1.0, 3.0])
 def matches(draw):
     """A match of some of the agents; few ids, so that repeats and contradictions come up."""
     names = draw(st.lists(st.sampled_from(AGENTS), min_size=2, max_size=4, unique=True))
-    return MatchInput(
+    return NewMatch(
         f"debate-{draw(st.integers(0, 12))}",
         names,
         {name: draw(NUMBERS) for name in names},
@@ -79,13 +79,13 @@ class MatchMachine(RuleBasedStateMachine):
         expected = outcome_of(lambda: self.play(match))
         actual = outcome_of(
             lambda: self.database.transact(
-                lambda session: Matches(session).record_match(
+                lambda session: EloStore(session).record_match(
                     match.debate_id,
                     match.participants,
                     match.scores,
                     match.domain,
-                    match.confidence_weight,
-                    match.k_multipliers,
+                    confidence_weight=match.confidence_weight,
+                    k_multipliers=match.k_multipliers,
                 )
             )
         )
@@ -99,7 +99,7 @@ class MatchMachine(RuleBasedStateMachine):
         for match in some:
             content = (match.scores, match.domain, match.confidence_weight, match.k_multipliers or {})
             contradicts |= contents.setdefault(match.debate_id, content) != content
-        work = outcome_of(lambda: self.database.transact(lambda session: Matches(session).record_matches(some)))
+        work = outcome_of(lambda: self.database.transact(lambda session: EloStore(session).record_matches(some)))
         if contradicts:
             assert work is ConflictError
             return

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from aragora_db.errors import ConflictError
-from aragora_db.stores import ContinuumStore, EloStore, GenesisStore
+from aragora_db.stores import CalibrationStore, ContinuumStore, EloStore, GenesisStore
 from aragora_db.transfer.target.parking import from_json
 
 NOON = "2026-01-15 12:00:00"
@@ -169,7 +169,7 @@ def test_predictions_are_resolved(importer, sources):
         pytest.raises(ConflictError, match="resolved with the winner None"),
         importer.database.session() as session,
     ):
-        EloStore(session).resolve_predictions("t", "grok")
+        CalibrationStore(session).resolve_predictions("t", "grok")
     assert importer.count("elo_calibration_buckets") == 0
     assert importer(verify_only=True).good
 
