@@ -63,7 +63,7 @@ def measure(runs: int) -> Result:
 
 
 def _query(database: Database) -> object:
-    return database.transact(lambda session: EloStore(session).leaderboard(50), read_only=True)
+    return database.transact(lambda session: EloStore(session).leaderboard(limit=50), read_only=True)
 
 
 def _timed(pool: ThreadPoolExecutor, call: Callable[[], object]) -> Callable[[], float]:

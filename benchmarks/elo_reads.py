@@ -31,7 +31,7 @@ def measure(runs: int) -> Result:
             _fill(small, AGENTS, MATCHES)
             _fill(agents, MANY_AGENTS, 0)
             _fill(matches, AGENTS, MANY_MATCHES)
-            leaders = _verb(lambda store, _number: store.leaderboard(50))
+            leaders = _verb(lambda store, _number: store.leaderboard(limit=50))
             rows += compare(f"{dialect}: leaderboard top 50", small, agents, leaders, runs)
             for label, verb in VERBS.items():
                 rows += compare(f"{dialect}: {label}", small, matches, _verb(verb), runs)
@@ -40,10 +40,10 @@ def measure(runs: int) -> Result:
 
 
 VERBS: dict[str, Callable[[EloStore, int], object]] = {
-    "domain leaderboard top 50": lambda store, _number: store.domain_leaderboard("domain-1", 50),
-    "history, 50": lambda store, number: store.history(f"agent-{number * 41}", 50),
+    "domain leaderboard top 50": lambda store, _number: store.domain_leaderboard("domain-1", limit=50),
+    "history, 50": lambda store, number: store.history(f"agent-{number * 41}", limit=50),
     "head to head": lambda store, number: store.head_to_head(f"agent-{number * 41}", f"agent-{number * 41 + 3}"),
-    "recent matches, 50": lambda store, _number: store.recent_matches(50),
+    "recent matches, 50": lambda store, _number: store.recent_matches(limit=50),
 }
 
 

@@ -14,8 +14,7 @@ from measure import Result, against, in_turns
 
 from aragora_db import Database
 from aragora_db.rules import elo
-from aragora_db.stores import EloStore
-from aragora_db.stores.elo.matches import MatchInput
+from aragora_db.stores import EloStore, NewMatch
 from aragora_db.testing.client import OwnKeeper, ask
 from aragora_db.testing.databases import create_database
 
@@ -60,21 +59,21 @@ def _timed(connection: psycopg.Connection, action: Callable[[], None]) -> float:
     return perf_counter() - start
 
 
-def _matches() -> list[MatchInput]:
+def _matches() -> list[NewMatch]:
     numbers = random.Random(1)  # noqa: S311 -- no cryptography here
     made = []
     for number in range(MATCHES):
         a, b = numbers.sample(AGENTS, 2)
         scores = {a: numbers.random(), b: numbers.random()}
-        made.append(MatchInput(f"debate-{number}", [a, b], scores, numbers.choice(["security", "testing", None])))
+        made.append(NewMatch(f"debate-{number}", [a, b], scores, numbers.choice(["security", "testing", None])))
     return made
 
 
-def _ours(database: Database, matches: list[MatchInput]) -> None:
+def _ours(database: Database, matches: list[NewMatch]) -> None:
     database.transact(lambda session: EloStore(session).record_matches(matches))
 
 
-def _by_hand(connection: psycopg.Connection, matches: list[MatchInput]) -> None:
+def _by_hand(connection: psycopg.Connection, matches: list[NewMatch]) -> None:
     execute, now = connection.execute, datetime.now(UTC)
     cursor = connection.cursor()
     cursor.executemany(

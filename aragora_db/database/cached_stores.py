@@ -19,8 +19,8 @@ from aragora_db import __version__
 from aragora_db.database import Database
 from aragora_db.models import Persona
 from aragora_db.stores import EloStore, Page, PersonaStore
-from aragora_db.stores.elo.leaderboards import Standing
-from aragora_db.stores.paging import check_limit
+from aragora_db.stores.elo import Standing
+from aragora_db.stores.paging import DEFAULT_LIMIT, check_limit
 
 __all__ = ["CachedElo", "CachedPersonas", "PersonaCard"]
 
@@ -35,24 +35,28 @@ class CachedElo:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def leaderboard(self, limit: int = 50, after: str | None = None) -> Page[Standing]:
-        """As `EloStore.leaderboard`.
+    def leaderboard(self, *, limit: int = DEFAULT_LIMIT, after: str | None = None) -> Page[Standing]:
+        """Return what `EloStore.leaderboard` returns.
 
         Raises:
             InvalidValue: an argument out of range.
             DatabaseError: it was not cached, and the database cannot be asked.
         """
-        return self._page(("overall", check_limit(limit), after), lambda store: store.leaderboard(limit, after))
+        return self._page(
+            ("overall", check_limit(limit), after), lambda store: store.leaderboard(limit=limit, after=after)
+        )
 
-    def domain_leaderboard(self, domain: str, limit: int = 50, after: str | None = None) -> Page[Standing]:
-        """As `EloStore.domain_leaderboard`.
+    def domain_leaderboard(
+        self, domain: str, *, limit: int = DEFAULT_LIMIT, after: str | None = None
+    ) -> Page[Standing]:
+        """Return what `EloStore.domain_leaderboard` returns.
 
         Raises:
             InvalidValue: an argument out of range.
             DatabaseError: it was not cached, and the database cannot be asked.
         """
         key = ("domain", domain, check_limit(limit), after)
-        return self._page(key, lambda store: store.domain_leaderboard(domain, limit, after))
+        return self._page(key, lambda store: store.domain_leaderboard(domain, limit=limit, after=after))
 
     def _page(self, key: tuple[Any, ...], ask: Callable[[EloStore], Page[Standing]]) -> Page[Standing]:
         def load() -> Any:
@@ -96,7 +100,7 @@ class CachedPersonas:
         found = self._database.shared.cache.get_or_load(PERSONAS, _key("one", agent_name), load)
         return None if found is None else _card(found)
 
-    def list(self, *, limit: int = 100, after: str | None = None) -> Page[PersonaCard]:
+    def list(self, *, limit: int = DEFAULT_LIMIT, after: str | None = None) -> Page[PersonaCard]:
         """As `PersonaStore.list`.
 
         Raises:

@@ -109,6 +109,8 @@ def _add_consensus(session: Session, argued: Argued, answer: str) -> None:
 def add_match(session: Session, argued: Argued) -> None:
     """The match, which moves every rating, and the critiques that count for those who gave them."""
     store = EloStore(session)
-    store.record_match(argued.id, list(argued.scores), argued.scores, argued.topic.domain, argued.confidence)
+    store.record_match(
+        argued.id, list(argued.scores), argued.scores, argued.topic.domain, confidence_weight=argued.confidence
+    )
     for each in argued.criticisms:
-        store.record_critique(each.agent, each.helped)
+        store.record_critique(each.agent, accepted=each.helped)

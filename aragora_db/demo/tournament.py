@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
     from aragora_db.database import Database
 
-__all__ = ["Finale", "Standing", "demo_settings", "play", "prepare", "summarise"]
+__all__ = ["FinalStanding", "Finale", "demo_settings", "play", "prepare", "summarise"]
 
 _URL: Final = "sqlite:///.nomic/demo.db"
 
 
 @dataclass(frozen=True)
-class Standing:
+class FinalStanding:
     """An agent's place, and how far its rating moved in this run."""
 
     rank: int
@@ -44,7 +44,7 @@ class Finale:
     """What the file holds after a run. `consensus` and `dissent` are the last disputed ones, as rows' contents."""
 
     debates: int
-    standings: tuple[Standing, ...]
+    standings: tuple[FinalStanding, ...]
     memories: dict[str, int]
     moves: int
     consensus: dict[str, Any] | None
@@ -84,7 +84,7 @@ def play(database: Database, debates: int, seed: int) -> Iterator[Argued]:
 def _hold(session: Session, seed: int) -> Argued:
     newest = session.scalar(select(func.max(Debate.id)))
     argued = argue(1 if newest is None else number_of(newest) + 1, seed)
-    before = {name: rating.elo for name, rating in EloStore(session).ratings(argued.scores).items()}
+    before = {name: rating.elo for name, rating in EloStore(session).get_ratings(argued.scores).items()}
     add_debate(session, argued)
     add_match(session, argued)
     remember(session, argued, before)
@@ -119,11 +119,11 @@ def summarise(database: Database, before: dict[str, float]) -> Finale:
     return database.transact(read, read_only=True)
 
 
-def _standings(session: Session, before: dict[str, float]) -> Iterator[Standing]:
+def _standings(session: Session, before: dict[str, float]) -> Iterator[FinalStanding]:
     best_first = session.scalars(select(EloRating).order_by(EloRating.elo.desc(), EloRating.agent_name))
     for rank, rating in enumerate(best_first, 1):
         domains = dict(rating.domain_elos)
-        yield Standing(
+        yield FinalStanding(
             rank=rank,
             agent=rating.agent_name,
             elo=round(rating.elo, 1),

@@ -200,7 +200,12 @@ _WORST: Final = -30.0
 
 
 def redteam_change(
-    robustness: float, successful_attacks: int, total_attacks: int, critical_vulnerabilities: int = 0
+    robustness: float,
+    successful_attacks: int,
+    total_attacks: int,
+    critical_vulnerabilities: int = 0,
+    *,
+    k_factor: float = K_FACTOR,
 ) -> float:
     """How much a red team's session moves a rating.
 
@@ -214,6 +219,7 @@ def redteam_change(
         successful_attacks: attacks that succeeded.
         total_attacks: attacks tried.
         critical_vulnerabilities: how many critical ones were found.
+        k_factor: the K of the formula.
 
     Raises:
         InvalidValue: more attacks succeeded than were tried.
@@ -221,13 +227,13 @@ def redteam_change(
     if successful_attacks > total_attacks:
         raise InvalidValue(f"{successful_attacks} successful_attacks of {total_attacks} total_attacks cannot be")
     if robustness >= _ROBUST:
-        return K_FACTOR * 0.3 * robustness
+        return k_factor * 0.3 * robustness
     if robustness >= _VULNERABLE:
         return 0.0
     rate = successful_attacks / total_attacks if total_attacks else 0.0
     # The cap is reached long before a huge count would be no double.
     critical = _CRITICAL * min(critical_vulnerabilities, int(-_WORST))
-    return max(-(K_FACTOR * 0.5 * rate + critical), _WORST)
+    return max(-(k_factor * 0.5 * rate + critical), _WORST)
 
 
 def redteam_tag(session_id: str | None) -> str:

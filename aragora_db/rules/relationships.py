@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-__all__ = ["MIN_SCORE", "Metrics", "RelationshipKind", "metrics"]
+__all__ = ["MIN_SCORE", "RelationshipKind", "RelationshipMetrics", "metrics"]
 
 MIN_SCORE: Final = 0.3
 """Rivals and allies are listed above this score (Aragora 2.8.0, ranking/relationships.py)."""
@@ -27,7 +27,7 @@ class RelationshipKind(StrEnum):
     NO_HISTORY = "no_history"
 
 
-class Metrics(NamedTuple):
+class RelationshipMetrics(NamedTuple):
     """How two agents get along; the same from both sides.
 
     Attributes:
@@ -44,7 +44,9 @@ class Metrics(NamedTuple):
     kind: RelationshipKind
 
 
-def metrics(*, debates: int, agreements: int, critiques: int, accepted: int, wins: int, losses: int) -> Metrics:
+def metrics(
+    *, debates: int, agreements: int, critiques: int, accepted: int, wins: int, losses: int
+) -> RelationshipMetrics:
     """How two agents get along.
 
     With ``agree = agreements / debates``, ``accept = accepted / critiques`` (0.5 without critiques) and
@@ -68,7 +70,7 @@ def metrics(*, debates: int, agreements: int, critiques: int, accepted: int, win
         losses: of the other over the one.
     """
     if debates <= 0:
-        return Metrics(0.0, 0.0, 0.0, RelationshipKind.NO_HISTORY)
+        return RelationshipMetrics(0.0, 0.0, 0.0, RelationshipKind.NO_HISTORY)
     agree = min(1.0, agreements / debates)
     accept = min(1.0, accepted / critiques) if critiques > 0 else _UNKNOWN
     most = max(wins, losses)
@@ -78,7 +80,7 @@ def metrics(*, debates: int, agreements: int, critiques: int, accepted: int, win
         alliance = agree * 0.5 + accept * 0.3 + (1 - balance) * 0.2
     else:
         alliance = agree * 0.5 + accept * 0.5
-    return Metrics(rivalry, alliance, agree, _kind(debates, rivalry, alliance))
+    return RelationshipMetrics(rivalry, alliance, agree, _kind(debates, rivalry, alliance))
 
 
 def _kind(debates: int, rivalry: float, alliance: float) -> RelationshipKind:

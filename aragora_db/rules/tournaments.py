@@ -15,7 +15,7 @@ __all__ = [
     "WIN_POINTS",
     "BracketType",
     "Result",
-    "Standing",
+    "TournamentStanding",
     "elimination_entrants",
     "elimination_first_round",
     "elimination_rounds",
@@ -63,7 +63,7 @@ class Result(NamedTuple):
     score2: float
 
 
-class Standing(NamedTuple):
+class TournamentStanding(NamedTuple):
     """A participant's place in a tournament.
 
     Attributes:
@@ -153,7 +153,7 @@ def elimination_entrants(participants: Sequence[str], round_num: int, winners: M
     if len(found) != 1 << (elimination_rounds(len(participants)) - round_num):
         raise ConflictError(
             f"round {round_num} lacks matches, or winners of matches, so that nobody can tell who comes next: "
-            "the bracket was not made by EloStore.create_tournament; create a tournament of those who are left"
+            "the bracket was not made by TournamentStore.create; create a tournament of those who are left"
         )
     return found
 
@@ -165,20 +165,20 @@ def match_winner(agent1: str, agent2: str, score1: float, score2: float) -> str 
     return agent1 if score1 > score2 else agent2
 
 
-def standings(participants: Iterable[str], results: Iterable[Result]) -> list[Standing]:
+def standings(participants: Iterable[str], results: Iterable[Result]) -> list[TournamentStanding]:
     """Most points first; then by win rate, by total score, and by name.
 
     Source: Aragora 2.8.0, ranking/tournaments.py, get_current_standings, which ends at the win rate. Results of others
     than the participants are left out, as there.
     """
-    table = {name: Standing(name) for name in participants}
+    table = {name: TournamentStanding(name) for name in participants}
     for result in results:
         for name, score in ((result.agent1, result.score1), (result.agent2, result.score2)):
             if name not in table:
                 continue
             own = table[name]
             drawn, won = result.winner is None, result.winner == name
-            table[name] = Standing(
+            table[name] = TournamentStanding(
                 name,
                 own.points + (DRAW_POINTS if drawn else WIN_POINTS if won else 0.0),
                 own.wins + won,

@@ -15,7 +15,7 @@ from aragora_db.models import (
 __all__ = ["LEADERBOARD", "PERSONAS", "topics_of"]
 
 LEADERBOARD: Final = "leaderboard"
-"""What `aragora_db.stores.elo.leaderboards` reads: ratings, ratings by domain, and how many matches there are."""
+"""What `CachedElo` reads: ratings, ratings by domain, and how many matches there are."""
 
 PERSONAS: Final = "personas"
 """What `aragora_db.stores.personas` reads."""

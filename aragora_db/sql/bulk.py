@@ -6,18 +6,34 @@ hides; SQLite gets ``executemany``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from aragora_db.engine.dialects import by_dialect
+from aragora_db.sql.monotonic import later_of_excluded
 from aragora_db.types import UtcDateTime
 
-__all__ = ["insert_rows"]
+__all__ = ["add_on_conflict", "insert_rows"]
 
 _UTC = UtcDateTime()
+
+
+def add_on_conflict(table: str, key: str, counts: Iterable[str], *, updated_at: bool = False) -> str:
+    """Return the clause for `insert_rows` that adds counts to a row that exists, so that no process undoes another's.
+
+    Args:
+        table: its name.
+        key: the columns of its primary key, separated by commas.
+        counts: the columns to add.
+        updated_at: whether to move the row's `updated_at`, forward only.
+    """
+    changes = [f"{column} = {table}.{column} + excluded.{column}" for column in counts]
+    if updated_at:
+        changes.append(f"updated_at = {later_of_excluded(table)}")
+    return f"ON CONFLICT ({key}) DO UPDATE SET {', '.join(changes)}"
 
 
 def _unnest(

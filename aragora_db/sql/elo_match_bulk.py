@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,10 +12,10 @@ from sqlalchemy.orm import Session
 
 from aragora_db.engine.dialects import by_dialect
 from aragora_db.models import EloDomainRating, EloMatch, EloRating
-from aragora_db.models.base import utcnow
 from aragora_db.rules import elo
-from aragora_db.sql.bulk import insert_rows
-from aragora_db.sql.elo_match import Match
+from aragora_db.rules.installation import Rules
+from aragora_db.sql.bulk import add_on_conflict, insert_rows
+from aragora_db.sql.elo_match import Match, match_changes
 
 __all__ = ["write_matches"]
 
@@ -45,35 +46,46 @@ _RATING = {
 }
 _DOMAIN = {"agent_name": "text", "domain": "text", "elo": "float8"}
 _PAIR = {"agent_a": "text", "agent_b": "text", "matches": "int8", "a_wins": "int8", "b_wins": "int8", "draws": "int8"}
+_ADD_RECORD = add_on_conflict(
+    "elo_ratings", "agent_name", ("wins", "losses", "draws", "debates_count"), updated_at=True
+)
+_ADD_PAIR = add_on_conflict("elo_head_to_head", "agent_a, agent_b", ("matches", "a_wins", "b_wins", "draws"))
 
 
-def write_matches(session: Session, matches: Sequence[Match], names: Sequence[str]) -> dict[str, dict[str, float]]:
+def write_matches(
+    session: Session, matches: Sequence[Match], names: Sequence[str], rules: Rules
+) -> dict[str, dict[str, float]]:
     """Write matches of different debates, in order, and everything that follows from them.
 
     Args:
         session: where.
         matches: one or more, each of a debate of its own.
         names: their participants, each once and sorted.
+        rules: the installation's constants.
 
     Returns:
         The changes by debate; debates that have a match already are left out.
     """
-    ratings = _lock(session, names)
+    ratings = _lock(session, matches, names, rules.initial_rating)
     ids = _insert_matches(session, matches)
     new = [match for match in matches if match.debate_id in ids]
     if not new:
         return {}
-    domains = _domain_ratings(session, names, new)
-    tally = _Tally(ratings, domains)
+    domains = _domain_ratings(session, names, new, rules.initial_rating)
+    tally = _Tally(ratings, domains, rules)
     changes = {match.debate_id: tally.count(match, ids[match.debate_id]) for match in new}
     tally.write(session)
     return changes
 
 
-def _lock(session: Session, names: Sequence[str]) -> dict[str, float]:
-    """Create what is missing, then lock all ratings in name order."""
-    now = utcnow()
-    blank = [(name, elo.INITIAL_RATING, 0, 0, 0, 0, now) for name in names]
+def _lock(session: Session, matches: Sequence[Match], names: Sequence[str], initial_rating: float) -> dict[str, float]:
+    """Insert the ratings that are missing, then lock all of them in name order."""
+    # A new rating's time is that of its agent's first match here, as if the matches came one by one.
+    first: dict[str, datetime] = {}
+    for match in matches:
+        for name in match.participants:
+            first.setdefault(name, match.created_at)
+    blank = [(name, initial_rating, 0, 0, 0, 0, first[name]) for name in names]
     insert_rows(session, "elo_ratings", _RATING, blank, "ON CONFLICT (agent_name) DO NOTHING")
     statement = sa.select(EloRating.agent_name, EloRating.elo).order_by(EloRating.agent_name).with_for_update()
     return {
@@ -84,9 +96,9 @@ def _lock(session: Session, names: Sequence[str]) -> dict[str, float]:
 
 
 def _domain_ratings(
-    session: Session, names: Sequence[str], matches: Sequence[Match]
+    session: Session, names: Sequence[str], matches: Sequence[Match], initial_rating: float
 ) -> defaultdict[tuple[str, str], float]:
-    found: defaultdict[tuple[str, str], float] = defaultdict(lambda: elo.INITIAL_RATING)
+    found: defaultdict[tuple[str, str], float] = defaultdict(lambda: initial_rating)
     domains = sorted({match.domain for match in matches if match.domain is not None})
     columns = sa.select(EloDomainRating.agent_name, EloDomainRating.domain, EloDomainRating.elo)
     for some in _slices(names):
@@ -107,7 +119,8 @@ def _slices(values: Sequence[str]) -> list[Sequence[str]]:
 class _Tally:
     """What the matches add up to, counted in order from locked ratings."""
 
-    def __init__(self, ratings: dict[str, float], domains: defaultdict[tuple[str, str], float]) -> None:
+    def __init__(self, ratings: dict[str, float], domains: defaultdict[tuple[str, str], float], rules: Rules) -> None:
+        self._rules = rules
         self._ratings = ratings
         self._domains = domains
         self._touched: set[tuple[str, str]] = set()
@@ -118,22 +131,20 @@ class _Tally:
 
     def count(self, match: Match, match_id: int) -> dict[str, float]:
         """Add one match; returns its changes."""
-        changes = elo.pairwise_changes(
-            self._ratings, match.scores, confidence_weight=match.weight, multipliers=match.multipliers
-        )
-        for position, name in enumerate(match.names):
+        changes = match_changes(match, self._ratings, self._rules)
+        for position, name in enumerate(match.participants):
             change = changes[name]
             self._ratings[name] += change
             record = self._records[name]
             record[_outcome(name, match.winner)] += 1
-            record[3] = match.now if record[3] is None else max(record[3], match.now)
+            record[3] = match.created_at if record[3] is None else max(record[3], match.created_at)
             if match.domain is not None:
                 self._domains[name, match.domain] += change
                 self._touched.add((name, match.domain))
-            multiplier = match.multipliers[name]
+            multiplier = match.k_multipliers[name]
             self._participants.append((match_id, name, position, match.scores[name], change, multiplier))
-            self._history.append((name, self._ratings[name], match.debate_id, match.now))
-        for a, b in elo.pairs(match.names):
+            self._history.append((name, self._ratings[name], match.debate_id, match.created_at))
+        for a, b in elo.pairs(match.participants):
             pair = self._pairs[a, b]
             pair[0] += 1
             if match.winner in {a, b, None}:
@@ -152,10 +163,7 @@ class _Tally:
                 (name, self._ratings[name], wins, losses, draws, wins + losses + draws, latest)
                 for name, (wins, losses, draws, latest) in sorted(self._records.items())
             ],
-            "ON CONFLICT (agent_name) DO UPDATE SET elo = excluded.elo, wins = elo_ratings.wins + excluded.wins, "
-            "losses = elo_ratings.losses + excluded.losses, draws = elo_ratings.draws + excluded.draws, "
-            "debates_count = elo_ratings.debates_count + excluded.debates_count, updated_at = CASE WHEN "
-            "elo_ratings.updated_at < excluded.updated_at THEN excluded.updated_at ELSE elo_ratings.updated_at END",
+            f"{_ADD_RECORD}, elo = excluded.elo",
         )
         if self._touched:
             insert_rows(
@@ -170,9 +178,7 @@ class _Tally:
             "elo_head_to_head",
             _PAIR,
             [(*key, *counts) for key, counts in sorted(self._pairs.items())],
-            "ON CONFLICT (agent_a, agent_b) DO UPDATE SET matches = elo_head_to_head.matches + excluded.matches, "
-            "a_wins = elo_head_to_head.a_wins + excluded.a_wins, b_wins = elo_head_to_head.b_wins + excluded.b_wins, "
-            "draws = elo_head_to_head.draws + excluded.draws",
+            _ADD_PAIR,
         )
 
 
@@ -182,7 +188,9 @@ def _outcome(name: str, winner: str | None) -> int:
 
 
 def _rows(matches: Sequence[Match]) -> list[tuple[Any, ...]]:
-    return [(match.debate_id, match.winner, match.domain, match.weight, match.now) for match in matches]
+    return [
+        (match.debate_id, match.winner, match.domain, match.confidence_weight, match.created_at) for match in matches
+    ]
 
 
 def _returning(session: Session, matches: Sequence[Match]) -> dict[str, int]:

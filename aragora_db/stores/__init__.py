@@ -11,6 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aragora_db.stores.base import UNSET, Store
+    from aragora_db.stores.calibration import (
+        AgentCalibration,
+        CalibrationBucket,
+        CalibrationStanding,
+        CalibrationStore,
+        DomainCalibration,
+    )
     from aragora_db.stores.consensus import (
         ArchivedCounts,
         ChainLink,
@@ -25,7 +32,18 @@ if TYPE_CHECKING:
     )
     from aragora_db.stores.continuum import ContinuumStore, NewMemory, RetrievedMemory, Tier, TierStats
     from aragora_db.stores.debates import DebateStats, DebateStore, NewCritique, NewDebate, NewResult
-    from aragora_db.stores.elo import EloStore
+    from aragora_db.stores.elo import (
+        EloStats,
+        EloStore,
+        HeadToHead,
+        HistoryEntry,
+        Learning,
+        LearningCategory,
+        Neighbours,
+        NewMatch,
+        RatingEvent,
+        Standing,
+    )
     from aragora_db.stores.genesis import GenesisStore, LedgerReport, Lineage, Members, Problem
     from aragora_db.stores.insights import (
         AgentStats,
@@ -40,12 +58,25 @@ if TYPE_CHECKING:
     from aragora_db.stores.paging import Page
     from aragora_db.stores.personas import DomainRecord, Expertise, PersonaStore
     from aragora_db.stores.positions import Accuracy, Consistency, Detection, NewPosition, NewStatement, PositionStore
+    from aragora_db.stores.relationships import (
+        NewInteraction,
+        Relationship,
+        RelationshipKind,
+        RelationshipMetrics,
+        RelationshipStore,
+    )
+    from aragora_db.stores.tournaments import BracketType, TournamentStanding, TournamentStore
 
 __all__ = [
     "UNSET",
     "Accuracy",
+    "AgentCalibration",
     "AgentStats",
     "ArchivedCounts",
+    "BracketType",
+    "CalibrationBucket",
+    "CalibrationStanding",
+    "CalibrationStore",
     "ChainLink",
     "ConsensusStats",
     "ConsensusStore",
@@ -56,20 +87,29 @@ __all__ = [
     "DebateStore",
     "Detection",
     "DissentType",
+    "DomainCalibration",
     "DomainRecord",
+    "EloStats",
     "EloStore",
     "Expertise",
     "GenesisStore",
+    "HeadToHead",
+    "HistoryEntry",
     "InsightStore",
     "InsightType",
+    "Learning",
+    "LearningCategory",
     "LedgerReport",
     "Lineage",
     "Members",
+    "Neighbours",
     "NewConsensus",
     "NewCritique",
     "NewDebate",
     "NewDissent",
     "NewInsight",
+    "NewInteraction",
+    "NewMatch",
     "NewMemory",
     "NewPattern",
     "NewPerformance",
@@ -82,19 +122,32 @@ __all__ = [
     "PersonaStore",
     "PositionStore",
     "Problem",
+    "RatingEvent",
+    "Relationship",
+    "RelationshipKind",
+    "RelationshipMetrics",
+    "RelationshipStore",
     "RetrievedMemory",
     "SimilarConsensus",
+    "Standing",
     "Store",
     "Tier",
     "TierStats",
+    "TournamentStanding",
+    "TournamentStore",
     "UsageStats",
 ]
 
 # As in `aragora_db`: a program that uses one store does not load the others.
 _HOMES = {
     "Accuracy": "positions",
+    "AgentCalibration": "calibration",
     "AgentStats": "insights",
     "ArchivedCounts": "consensus",
+    "BracketType": "tournaments",
+    "CalibrationBucket": "calibration",
+    "CalibrationStanding": "calibration",
+    "CalibrationStore": "calibration",
     "ChainLink": "consensus",
     "ConsensusStats": "consensus",
     "ConsensusStore": "consensus",
@@ -105,20 +158,29 @@ _HOMES = {
     "DebateStore": "debates",
     "Detection": "positions",
     "DissentType": "consensus",
+    "DomainCalibration": "calibration",
     "DomainRecord": "personas",
+    "EloStats": "elo",
     "EloStore": "elo",
     "Expertise": "personas",
     "GenesisStore": "genesis",
+    "HeadToHead": "elo",
+    "HistoryEntry": "elo",
     "InsightStore": "insights",
     "InsightType": "insights",
+    "Learning": "elo",
+    "LearningCategory": "elo",
     "LedgerReport": "genesis",
     "Lineage": "genesis",
     "Members": "genesis",
+    "Neighbours": "elo",
     "NewConsensus": "consensus",
     "NewCritique": "debates",
     "NewDebate": "debates",
     "NewDissent": "consensus",
     "NewInsight": "insights",
+    "NewInteraction": "relationships",
+    "NewMatch": "elo",
     "NewMemory": "continuum",
     "NewPattern": "insights",
     "NewPerformance": "insights",
@@ -131,11 +193,19 @@ _HOMES = {
     "PersonaStore": "personas",
     "PositionStore": "positions",
     "Problem": "genesis",
+    "RatingEvent": "elo",
+    "Relationship": "relationships",
+    "RelationshipKind": "relationships",
+    "RelationshipMetrics": "relationships",
+    "RelationshipStore": "relationships",
     "RetrievedMemory": "continuum",
     "SimilarConsensus": "consensus",
+    "Standing": "elo",
     "Store": "base",
     "Tier": "continuum",
     "TierStats": "continuum",
+    "TournamentStanding": "tournaments",
+    "TournamentStore": "tournaments",
     "UNSET": "base",
     "UsageStats": "insights",
 }

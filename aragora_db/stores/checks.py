@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -12,7 +12,7 @@ from aragora_db.errors import InvalidValue
 from aragora_db.models.base import utcnow
 from aragora_db.types import KEY_BYTES
 
-__all__ = ["clock", "count", "finite", "flag", "instant", "key", "member", "name", "names", "share"]
+__all__ = ["clock", "count", "finite", "flag", "instant", "key", "keys", "member", "name", "names", "share"]
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -115,9 +115,22 @@ def names(argument: str, values: Iterable[Any]) -> list[str]:
     Raises:
         InvalidValue: one is blank, no text, or there twice; or the whole is one text.
     """
+    return _each_once(argument, values, name)
+
+
+def keys(argument: str, values: Iterable[Any]) -> list[str]:
+    """Check several names or ids for an indexed column, and return them in the order given.
+
+    Raises:
+        InvalidValue: `key` refuses one, one is there twice, or the whole is one text.
+    """
+    return _each_once(argument, values, key)
+
+
+def _each_once(argument: str, values: Iterable[Any], check: Callable[[str, Any], str]) -> list[str]:
     if isinstance(values, str):
         raise InvalidValue(f"{argument} is one text; pass a list of names")
-    found = [name(argument, value) for value in values]
+    found = [check(argument, value) for value in values]
     if len(set(found)) != len(found):
         twice = next(value for value in found if found.count(value) > 1)
         raise InvalidValue(f"{argument} names {twice!r} twice")

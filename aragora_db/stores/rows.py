@@ -8,11 +8,12 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.util import identity_key
 
 from aragora_db.models.base import Base
 from aragora_db.types import json_text
 
-__all__ = ["check_rows", "same_json", "spelled"]
+__all__ = ["check_rows", "expire_row", "same_json", "spelled"]
 
 
 def check_rows(session: Session, model: type[Base], rows: Iterable[Mapping[str, Any]]) -> None:
@@ -32,6 +33,19 @@ def check_rows(session: Session, model: type[Base], rows: Iterable[Mapping[str, 
         for name, value in row.items():
             kind: Any = types[name]
             kind.process_bind_param(value, dialect)
+
+
+def expire_row(session: Session, model: type[Base], key: Any) -> None:
+    """Expire a row's object, if the session holds one, after a statement changed the row past the session.
+
+    Args:
+        session: the session.
+        model: the table.
+        key: the primary key; a tuple if it has several columns.
+    """
+    held: Any = session.identity_map.get(identity_key(model, key))
+    if held is not None:
+        session.expire(held)
 
 
 def spelled(value: Any) -> str:

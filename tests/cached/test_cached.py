@@ -51,13 +51,13 @@ def test_the_same_as_the_store_says(instances) -> None:
     a, _ = instances
     a.transact(match(1))
     with a.session(read_only=True) as session:
-        expected = EloStore(session).leaderboard(1)
+        expected = EloStore(session).leaderboard(limit=1)
         in_domain = EloStore(session).domain_leaderboard("security")
     cached = CachedElo(a)
     for _ in range(2):
-        page = cached.leaderboard(1)
+        page = cached.leaderboard(limit=1)
         assert page == expected
-        assert cached.leaderboard(1, page.next).items[0].agent_name == "bob"
+        assert cached.leaderboard(limit=1, after=page.next).items[0].agent_name == "bob"
         assert cached.domain_leaderboard("security") == in_domain
 
 
@@ -147,6 +147,6 @@ def test_bad_input_is_refused(instances) -> None:
     """A wrong limit would be cached under a key of its own."""
     a, _ = instances
     with pytest.raises(InvalidValue):
-        CachedElo(a).leaderboard(0)
+        CachedElo(a).leaderboard(limit=0)
     with pytest.raises(InvalidValue):
         CachedPersonas(a).list(limit=-1)

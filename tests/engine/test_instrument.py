@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
+from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import NullPool
 
 from aragora_db import Database, errors, instrument
@@ -131,28 +130,3 @@ def test_rebuild_counts_what_was_written_past_both(case: _Case) -> None:
             "insight_keywords": 0,
             "consensus_topic_words": 0,
         }
-
-
-class _OtherBase(DeclarativeBase):
-    pass
-
-
-class _Note(_OtherBase):
-    __tablename__ = "notes"
-    id: Mapped[int] = mapped_column(primary_key=True)
-
-
-def test_other_databases_of_the_application_are_left_alone() -> None:
-    """Nothing is listened to on SQLAlchemy's own classes: a session without our models meets none of our listeners."""
-    import aragora_db.database.instrument  # noqa: F401, PLC0415 -- everything that listens is loaded
-
-    ours = ("before_flush", "after_flush", "after_commit", "after_rollback", "do_orm_execute")
-    with sa.create_engine("sqlite://").connect() as connection, Session(connection) as session:
-        _OtherBase.metadata.create_all(connection)
-        session.add(_Note(id=1))
-        session.flush()
-        assert not any(list(getattr(session.dispatch, name)) for name in ours)
-        assert not list(connection.engine.dispatch.after_cursor_execute)
-        assert not list(connection.engine.pool.dispatch.checkout)
-    assert not any(list(getattr(sa.inspect(_Note).dispatch, name)) for name in ("after_insert", "after_update"))
-    assert not event.contains(Session, "after_flush", index._write_words)

@@ -92,7 +92,7 @@ def test_the_leaderboard_and_its_curves(served, look):
     served.db.transact(lambda session: _play(session, 12))
     page, answer = look()
     assert "ada" in page.text
-    ratings = served.db.transact(lambda session: EloStore(session).leaderboard(10).items, read_only=True)
+    ratings = served.db.transact(lambda session: EloStore(session).leaderboard(limit=10).items, read_only=True)
     for standing in ratings:
         assert f"{standing.elo:.1f}" in page.text
     assert len(page.all("polyline")) == 6, "one in the chart and one in the row, for each of three"

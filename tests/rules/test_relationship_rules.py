@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aragora_db.rules.relationships import Metrics, RelationshipKind, metrics
+from aragora_db.rules.relationships import RelationshipKind, RelationshipMetrics, metrics
 
 COUNTS = st.integers(0, 60)
 
 
-def measured(debates: int = 0, agreements: int = 0, *others: int) -> Metrics:
-    """Metrics of counts in the order of the arguments; what is missing is zero."""
+def measured(debates: int = 0, agreements: int = 0, *others: int) -> RelationshipMetrics:
+    """RelationshipMetrics of counts in the order of the arguments; what is missing is zero."""
     critiques, accepted, wins, losses = (*others, 0, 0, 0, 0)[:4]
     return metrics(
         debates=debates, agreements=agreements, critiques=critiques, accepted=accepted, wins=wins, losses=losses

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from aragora_db.errors import ConflictError
 from aragora_db.rules import tournaments as rules
-from aragora_db.rules.tournaments import Result, Standing
+from aragora_db.rules.tournaments import Result, TournamentStanding
 
 COUNTS = st.integers(2, 40)
 
@@ -107,11 +107,11 @@ def test_standings_by_hand():
         Result("d", "b", None, 0.5, 0.5),
     ]
     assert rules.standings(["e", "d", "c", "b", "a"], results) == [
-        Standing("a", 1.5, 1, 0, 1, 1.25),
-        Standing("b", 0.5, 0, 2, 1, 1.0),
-        Standing("d", 0.5, 0, 0, 1, 0.5),
-        Standing("c", 0.5, 0, 0, 1, 0.25),
-        Standing("e"),
+        TournamentStanding("a", 1.5, 1, 0, 1, 1.25),
+        TournamentStanding("b", 0.5, 0, 2, 1, 1.0),
+        TournamentStanding("d", 0.5, 0, 0, 1, 0.5),
+        TournamentStanding("c", 0.5, 0, 0, 1, 0.25),
+        TournamentStanding("e"),
     ]
     assert [own.win_rate for own in rules.standings(["a", "e"], results)] == [0.5, 0.0]
     ordered = rules.standings("xwv", [Result("x", "v", "v", 0.0, 1.0), Result("x", "w", None, 0, 0)])

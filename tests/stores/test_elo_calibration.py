@@ -17,17 +17,16 @@ from aragora_db.models import (
     EloDomainCalibration,
     EloRating,
 )
-from aragora_db.stores.elo.calibration import Calibration
-from aragora_db.stores.elo.matches import Matches
+from aragora_db.stores import CalibrationStore, EloStore
 from aragora_db.testing.engines import EngineDatabase
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LATER = NOON + timedelta(hours=1)
 
 
-def store(work: Callable[[Calibration], Any]) -> Callable[[Session], Any]:
+def store(work: Callable[[CalibrationStore], Any]) -> Callable[[Session], Any]:
     """A unit of work over a store."""
-    return lambda session: work(Calibration(session))
+    return lambda session: work(CalibrationStore(session))
 
 
 def counted(session: Session) -> list[tuple[str, int, int, float]]:
@@ -39,21 +38,21 @@ def counted(session: Session) -> list[tuple[str, int, int, float]]:
 
 def three(session: Session) -> None:
     """Three predictions for a tournament."""
-    calibration = Calibration(session)
-    calibration.predict("t", "b", "x", 0.7, now=NOON)
-    calibration.predict("t", "c", "y", 1.0, now=NOON)
-    calibration.predict("t", "a", "x", 0.25, now=NOON)
+    calibration = CalibrationStore(session)
+    calibration.predict("t", "b", "x", 0.7, created_at=NOON)
+    calibration.predict("t", "c", "y", 1.0, created_at=NOON)
+    calibration.predict("t", "a", "x", 0.25, created_at=NOON)
 
 
 def test_a_prediction_until_it_is_resolved(database: EngineDatabase):
     """The last word before the outcome counts; the same word again is no new one."""
-    first = database.run(store(lambda s: s.predict("t", "a", "x", 0.7, now=NOON)))
-    again = database.run(store(lambda s: s.predict("t", "a", "x", 0.7, now=LATER)))
+    first = database.run(store(lambda s: s.predict("t", "a", "x", 0.7, created_at=NOON)))
+    again = database.run(store(lambda s: s.predict("t", "a", "x", 0.7, created_at=LATER)))
     assert (again.id, again.created_at) == (first.id, NOON)
 
     def change(session: Session) -> tuple[Any, ...]:
-        held = Calibration(session).prediction("t", "a")
-        changed = Calibration(session).predict("t", "a", "y", 1, now=LATER)
+        held = CalibrationStore(session).prediction("t", "a")
+        changed = CalibrationStore(session).predict("t", "a", "y", 1, created_at=LATER)
         assert held is changed
         return changed.id, changed.predicted_winner, changed.confidence, changed.created_at, changed.resolved_at
 
@@ -64,7 +63,7 @@ def test_a_prediction_until_it_is_resolved(database: EngineDatabase):
 def test_nobody_predicts_the_past(database: EngineDatabase):
     """After the outcome there are no new predictions, of nobody, and no changed ones; a repeat is found."""
     database.run(three)
-    database.run(store(lambda s: s.resolve_predictions("t", "x", now=LATER)))
+    database.run(store(lambda s: s.resolve_predictions("t", "x", resolved_at=LATER)))
     for agent, guess in (("a", "y"), ("d", "x")):
         with pytest.raises(ConflictError, match="cannot predict its winner any more"):
             database.run(store(lambda s: s.predict("t", agent, guess, 1.0)))  # noqa: B023
@@ -77,9 +76,9 @@ def test_an_outcome_counts_once(database: EngineDatabase):
     database.run(three)
     database.run(lambda session: session.add(EloRating(agent_name="b", elo=1600, calibration_total=3, updated_at=NOON)))
     expected = {"a": pytest.approx(0.5625), "b": pytest.approx(0.09), "c": 1.0}
-    scores = database.run(store(lambda s: s.resolve_predictions("t", "x", now=LATER)))
+    scores = database.run(store(lambda s: s.resolve_predictions("t", "x", resolved_at=LATER)))
     assert (list(scores), scores) == (["a", "b", "c"], expected)
-    assert database.run(store(lambda s: s.resolve_predictions("t", "x", "law"))) == expected
+    assert database.run(store(lambda s: s.resolve_predictions("t", "x", domain="law"))) == expected
     assert database.run(counted) == [("a", 1, 1, 0.5625), ("b", 4, 1, 0.09), ("c", 1, 0, 1.0)]
     rows = database.run(lambda session: session.scalars(sa.select(EloRating).order_by(EloRating.agent_name)).all())
     assert [(row.elo, row.updated_at) for row in rows] == [(1500.0, LATER), (1600.0, LATER), (1500.0, LATER)]
@@ -91,12 +90,12 @@ def test_an_outcome_counts_once(database: EngineDatabase):
     ]
     with pytest.raises(ConflictError, match="with the winner x, not y"):
         database.run(store(lambda s: s.resolve_predictions("t", "y")))
-    assert database.run(store(lambda s: s.calibration_curve("a"))) == []
+    assert database.run(store(lambda s: s.curve("a"))) == ()
 
 
 def test_nothing_was_predicted(database: EngineDatabase):
     """No predictions, no ratings, no trace; it stays open."""
-    assert database.run(store(lambda s: s.resolve_predictions("t", "x", "law"))) == {}
+    assert database.run(store(lambda s: s.resolve_predictions("t", "x", domain="law"))) == {}
     assert database.run(counted) == []
     assert database.run(store(lambda s: s.predict("t", "a", "x", 0.5))).id
 
@@ -113,17 +112,17 @@ def test_what_was_open_beside_what_was_resolved(database: EngineDatabase):
 def test_domains_and_buckets(database: EngineDatabase):
     """With a domain the same predictions are added to the domain and to their buckets."""
     database.run(three)
-    database.run(store(lambda s: s.resolve_predictions("t", "x", "law", now=NOON)))
-    score = database.run(store(lambda s: s.record_domain_prediction("a", "law", 0.2, correct=True, now=LATER)))
+    database.run(store(lambda s: s.resolve_predictions("t", "x", domain="law", resolved_at=NOON)))
+    score = database.run(store(lambda s: s.record_domain_prediction("a", "law", 0.2, correct=True, updated_at=LATER)))
     assert score == pytest.approx(0.64)
-    database.run(store(lambda s: s.record_domain_prediction("a", "law", 1 - 0.9, correct=False, now=NOON)))
-    database.run(store(lambda s: s.record_domain_prediction("a", "art", 0.25, correct=False, now=NOON)))
-    law, art = database.run(store(lambda s: s.domain_calibration("a")))
+    database.run(store(lambda s: s.record_domain_prediction("a", "law", 1 - 0.9, correct=False, updated_at=NOON)))
+    database.run(store(lambda s: s.record_domain_prediction("a", "art", 0.25, correct=False, updated_at=NOON)))
+    law, art = database.run(store(lambda s: s.domains("a")))
     assert (law.domain, law.predictions, law.correct, art.domain, art.predictions) == ("law", 3, 2, "art", 1)
     assert law.brier == pytest.approx((0.5625 + 0.64 + 0.01) / 3)
     assert law.accuracy == pytest.approx(2 / 3)
-    assert database.run(store(lambda s: s.domain_calibration("a", "art"))) == [art]
-    curve = database.run(store(lambda s: s.calibration_curve("a")))
+    assert database.run(store(lambda s: s.domains("a", domain="art"))).items == (art,)
+    curve = database.run(store(lambda s: s.curve("a")))
     assert [(bucket.key, bucket.predictions, bucket.correct) for bucket in curve] == [
         ("0.1-0.2", 1, 0),
         ("0.2-0.3", 3, 2),
@@ -131,8 +130,8 @@ def test_domains_and_buckets(database: EngineDatabase):
     assert [bucket.expected for bucket in curve] == pytest.approx([0.15, 0.25])
     error = database.run(store(lambda s: s.expected_calibration_error("a")))
     assert error == pytest.approx(0.25 * 0.15 + 0.75 * abs(2 / 3 - 0.25))
-    assert database.run(store(lambda s: s.expected_calibration_error("a", "art"))) == pytest.approx(0.25)
-    assert [b.key for b in database.run(store(lambda s: s.calibration_curve("c", "law")))] == ["1.0-1.0"]
+    assert database.run(store(lambda s: s.expected_calibration_error("a", domain="art"))) == pytest.approx(0.25)
+    assert [b.key for b in database.run(store(lambda s: s.curve("c", domain="law")))] == ["1.0-1.0"]
     row = database.run(lambda session: session.get_one(EloDomainCalibration, ("a", "law")))
     assert row.updated_at == LATER
     assert database.run(counted)[0] == ("a", 4, 2, 0.5625 + 0.64 + 0.01 + 0.0625)
@@ -143,8 +142,8 @@ def test_nobody_knows_an_agent(database: EngineDatabase):
     nobody = database.run(store(lambda s: s.calibration("a")))
     assert (nobody.predictions, nobody.brier, nobody.accuracy, nobody.score) == (0, None, None, 0.0)
     assert database.run(store(lambda s: s.expected_calibration_error("a"))) is None
-    assert database.run(store(lambda s: s.domain_calibration("a"))) == []
-    assert database.run(store(lambda s: s.best_calibrated_domains("a"))) == []
+    assert database.run(store(lambda s: s.domains("a"))).items == ()
+    assert database.run(store(lambda s: s.best_domains("a"))).items == ()
     assert database.run(store(lambda s: s.k_multipliers(["a"]))) == {"a": 1.0}
     assert database.run(store(lambda s: s.k_multipliers([]))) == {}
 
@@ -153,7 +152,7 @@ def test_scores(database: EngineDatabase):
     """Nothing before the tenth prediction."""
     for number in range(10):
         assert database.run(store(lambda s: s.calibration("a"))).score == 0.0
-        database.run(store(lambda s: s.record_domain_prediction("a", "law", 0.8, number < 8)))  # noqa: B023
+        database.run(store(lambda s: s.record_domain_prediction("a", "law", 0.8, correct=number < 8)))  # noqa: B023
     found = database.run(store(lambda s: s.calibration("a")))
     brier = (8 * 0.04 + 2 * 0.64) / 10
     assert (found.brier, found.score) == (pytest.approx(brier), pytest.approx((1 - brier) * 0.5))
@@ -164,10 +163,10 @@ def test_best_domains(database: EngineDatabase):
     for domain, total, brier in (("d", 5, 0.5), ("b", 5, 0.5), ("few", 4, 0.0), ("c", 25, 2.5), ("none", 0, 0.0)):
         row = EloDomainCalibration(agent_name="a", domain=domain, total_predictions=total, brier_sum=brier)
         database.run(lambda session: session.add(row))  # noqa: B023
-    best = database.run(store(lambda s: s.best_calibrated_domains("a")))
+    best = database.run(store(lambda s: s.best_domains("a")))
     assert [each.domain for each in best] == ["c", "b", "d"]
     assert [each.score for each in best] == pytest.approx([0.9, 0.45, 0.45])
-    assert len(database.run(store(lambda s: s.best_calibrated_domains("a", limit=1)))) == 1
+    assert len(database.run(store(lambda s: s.best_domains("a", limit=1)))) == 1
 
 
 def test_leaderboard(database: EngineDatabase):
@@ -175,12 +174,12 @@ def test_leaderboard(database: EngineDatabase):
     rated = [("a", 10, 4.0), ("b", 20, 2.0), ("c", 9, 0.0), ("d", 10, 1.0), ("e", 0, 0.0), ("f", 30, 3.0)]
     rows = [EloRating(agent_name=name, calibration_total=n, calibration_brier_sum=brier) for name, n, brier in rated]
     database.run(lambda session: session.add_all(rows))
-    page = database.run(store(lambda s: s.calibration_leaderboard(limit=2)))
+    page = database.run(store(lambda s: s.leaderboard(limit=2)))
     assert [(line.agent_name, line.quality, line.predictions) for line in page.items] == [
         ("b", pytest.approx(0.9), 20),
         ("d", pytest.approx(0.9), 10),
     ]
-    rest = database.run(store(lambda s: s.calibration_leaderboard(after=page.next)))
+    rest = database.run(store(lambda s: s.leaderboard(after=page.next)))
     assert [line.agent_name for line in rest.items] == ["f", "a"]
     assert rest.next is None
 
@@ -211,8 +210,8 @@ def test_k_multipliers(database: EngineDatabase):
 
     def play(session: Session) -> dict[str, float]:
         pair = ["good", "bad"]
-        multipliers = Calibration(session).k_multipliers(pair)
-        return Matches(session).record_match("d", pair, {"good": 1.0, "bad": 0.0}, k_multipliers=multipliers)
+        multipliers = CalibrationStore(session).k_multipliers(pair)
+        return EloStore(session).record_match("d", pair, {"good": 1.0, "bad": 0.0}, k_multipliers=multipliers)
 
     assert database.run(play) == {"good": pytest.approx(16.0), "bad": pytest.approx(-22.4)}
 
@@ -221,8 +220,8 @@ def test_lists(database: EngineDatabase):
     """An agent's predictions newest first, a tournament's by name, page by page."""
     for number in range(5):
         instant = NOON + timedelta(minutes=number // 2)
-        database.run(store(lambda s: s.predict(f"t{number}", "a", "x", 0.5, now=instant)))  # noqa: B023
-        database.run(store(lambda s: s.predict("t", "cdeba"[number], "x", 0.5, now=NOON)))  # noqa: B023
+        database.run(store(lambda s: s.predict(f"t{number}", "a", "x", 0.5, created_at=instant)))  # noqa: B023
+        database.run(store(lambda s: s.predict("t", "cdeba"[number], "x", 0.5, created_at=NOON)))  # noqa: B023
     found, after = [], None
     for _ in range(3):
         page = database.run(store(lambda s: s.predictions("a", limit=2, after=after)))  # noqa: B023

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from aragora_db import Database
 from aragora_db.errors import ConflictError
-from aragora_db.stores.elo.calibration import Calibration
+from aragora_db.stores import CalibrationStore
 
 AGENTS = ("ada", "Bob", "эва")
 TOURNAMENTS = st.sampled_from(["t1", "t2", "t3"])
@@ -41,9 +41,9 @@ class CalibrationMachine(RuleBasedStateMachine):
         self.overall: dict[str, list[Scored]] = defaultdict(list)
         self.by_domain: dict[str, dict[str, list[Scored]]] = defaultdict(lambda: defaultdict(list))
 
-    def run(self, work: Callable[[Calibration], Any]) -> Any:
+    def run(self, work: Callable[[CalibrationStore], Any]) -> Any:
         """One verb in one transaction."""
-        return self.database.transact(lambda session: work(Calibration(session)))
+        return self.database.transact(lambda session: work(CalibrationStore(session)))
 
     def count(self, agent: str, domain: str | None, scored: Scored) -> None:
         """Add a prediction to what the model holds."""
@@ -68,10 +68,10 @@ class CalibrationMachine(RuleBasedStateMachine):
         """Resolve, resolve again, or contradict."""
         if self.winners.get(tournament, winner) != winner:
             with pytest.raises(ConflictError):
-                self.run(lambda s: s.resolve_predictions(tournament, winner, domain))
+                self.run(lambda s: s.resolve_predictions(tournament, winner, domain=domain))
             return
         made = self.predictions[tournament]
-        scores = self.run(lambda s: s.resolve_predictions(tournament, winner, domain))
+        scores = self.run(lambda s: s.resolve_predictions(tournament, winner, domain=domain))
         assert scores == {agent: (sure - (guess == winner)) ** 2 for agent, (guess, sure) in made.items()}
         assert list(scores) == sorted(scores)
         if made and tournament not in self.winners:
@@ -92,7 +92,7 @@ class CalibrationMachine(RuleBasedStateMachine):
         checks = (self.predictions_are_the_same, self.sums_are_the_same, self.judgements_are_the_same)
         self.run(lambda s: [check(s) for check in checks])
 
-    def predictions_are_the_same(self, s: Calibration) -> None:
+    def predictions_are_the_same(self, s: CalibrationStore) -> None:
         """Each once, with its outcome."""
         for tournament, made in self.predictions.items():
             rows = s.tournament_predictions(tournament).items
@@ -103,12 +103,12 @@ class CalibrationMachine(RuleBasedStateMachine):
             assert {row.actual_winner for row in rows} <= {winner}
             assert all((row.resolved_at is None) == (winner is None) for row in rows)
 
-    def sums_are_the_same(self, s: Calibration) -> None:
+    def sums_are_the_same(self, s: CalibrationStore) -> None:
         """Overall, by domain, by bucket."""
         for agent in AGENTS:
             found = s.calibration(agent)
             assert (found.predictions, found.correct, found.brier_sum) == tally(self.overall[agent])
-            domains = {each.domain: each for each in s.domain_calibration(agent)}
+            domains = {each.domain: each for each in s.domains(agent)}
             assert {name: tuple(each.tally) for name, each in domains.items()} == {
                 name: tally(scored) for name, scored in self.by_domain[agent].items()
             }
@@ -116,16 +116,16 @@ class CalibrationMachine(RuleBasedStateMachine):
             for scored in self.by_domain[agent].values():
                 for each in scored:
                     buckets[BUCKETS[each[0]]].append(each)
-            curve = s.calibration_curve(agent)
+            curve = s.curve(agent)
             assert [(bucket.key, *bucket.tally) for bucket in curve] == [
                 (key, *tally(buckets[key])) for key in sorted(buckets)
             ]
 
-    def judgements_are_the_same(self, s: Calibration) -> None:
+    def judgements_are_the_same(self, s: CalibrationStore) -> None:
         """The leaderboard, and the factors that follow."""
         sums = {agent: tally(scored) for agent, scored in self.overall.items() if len(scored) >= 10}
         ranked = sorted(sums, key=lambda agent: (-(1.0 - sums[agent][2] / sums[agent][0]), agent))
-        page = s.calibration_leaderboard()
+        page = s.leaderboard()
         assert [line.agent_name for line in page.items] == ranked
         factors = s.k_multipliers(AGENTS)
         assert factors == {agent: self.factor(agent) for agent in AGENTS}

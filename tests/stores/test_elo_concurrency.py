@@ -18,7 +18,7 @@ from support import HANG_SECONDS, clean_environment, end_process, eventually, ou
 
 from aragora_db import Database
 from aragora_db.models import EloHistory, EloMatch, EloMatchParticipant, EloRating
-from aragora_db.stores.elo.matches import Matches, MatchInput
+from aragora_db.stores import EloStore, NewMatch
 
 AGENTS = [f"agent-{number:02}" for number in range(12)]
 pytestmark = pytest.mark.slow
@@ -37,7 +37,7 @@ def all_matches(count):
     for number in range(count):
         names = numbers.sample(AGENTS, numbers.choice([2, 2, 2, 3, 4]))
         scores = dict.fromkeys(names, 0.5) if numbers.random() < 0.2 else {name: numbers.random() for name in names}
-        made.append(MatchInput(f"debate-{number}", names, scores, numbers.choice([None, "security", "testing"])))
+        made.append(NewMatch(f"debate-{number}", names, scores, numbers.choice([None, "security", "testing"])))
     return made
 
 
@@ -46,7 +46,7 @@ def record_share(url, share, processes, count):
     database = Database(url)
     for match in all_matches(count)[share::processes]:
         database.transact(
-            lambda session, match=match: Matches(session).record_match(
+            lambda session, match=match: EloStore(session).record_match(
                 match.debate_id, match.participants, match.scores, match.domain
             )
         )

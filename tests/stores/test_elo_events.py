@@ -14,21 +14,20 @@ from aragora_db import Database
 from aragora_db.errors import ConflictError, InvalidValue
 from aragora_db.models import EloHistory, EloRating
 from aragora_db.rules.elo_events import Learning, LearningCategory
-from aragora_db.stores.elo.events import RatingEvent, RatingEvents
-from aragora_db.stores.elo.leaderboards import Leaderboards
+from aragora_db.stores import EloStore, RatingEvent
 from aragora_db.testing.engines import EngineDatabase
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-def store(work: Callable[[RatingEvents], Any]) -> Callable[[Session], Any]:
+def store(work: Callable[[EloStore], Any]) -> Callable[[Session], Any]:
     """A unit of work over a store."""
-    return lambda session: work(RatingEvents(session))
+    return lambda session: work(EloStore(session))
 
 
 def rating(session: Session, agent: str = "a") -> Any:
     """An agent's rating, with its domains."""
-    return Leaderboards(session).rating(agent)
+    return EloStore(session).rating(agent)
 
 
 def tags(session: Session) -> list[tuple[str, str | None, float]]:
@@ -48,8 +47,8 @@ def risen(session: Session, agent: str, *elos: float) -> None:
 def test_critiques(database: EngineDatabase):
     """Critiques are counted, of agents nobody has rated too; they move nothing."""
     for accepted in (True, False, True):
-        database.run(store(lambda s: s.record_critique("a", accepted, now=NOON)))  # noqa: B023
-    database.run(store(lambda s: s.record_critique("a", accepted=False, now=NOON - timedelta(days=1))))
+        database.run(store(lambda s: s.record_critique("a", accepted=accepted, updated_at=NOON)))  # noqa: B023
+    database.run(store(lambda s: s.record_critique("a", accepted=False, updated_at=NOON - timedelta(days=1))))
     found = database.run(rating)
     assert (found.critiques_total, found.critiques_accepted, found.elo) == (4, 2, 1500.0)
     assert found.updated_at == NOON
@@ -60,7 +59,7 @@ def test_votes(database: EngineDatabase):
     """Nothing moves before the fifth vote, and then only the rating in the domain."""
     outcomes = [True, True, False, True, True, False]
     events = [
-        database.run(store(lambda s: s.record_vote("a", f"d{number}", correct, "law", now=NOON)))  # noqa: B023
+        database.run(store(lambda s: s.record_vote("a", f"d{number}", correct=correct, domain="law", created_at=NOON)))  # noqa: B023
         for number, correct in enumerate(outcomes)
     ]
     assert [event.change for event in events] == [0, 0, 0, 0, pytest.approx(4 * 0.3 * 2), -1.0]
@@ -80,7 +79,7 @@ def test_votes_without_a_domain(database: EngineDatabase):
 
 def test_the_same_vote_again(database: EngineDatabase):
     """A call that is repeated after a timeout must not count; one that says the opposite must not pass."""
-    first = database.run(store(lambda s: s.record_vote("a", "d", correct=True, now=NOON)))
+    first = database.run(store(lambda s: s.record_vote("a", "d", correct=True, created_at=NOON)))
     again = database.run(store(lambda s: s.record_vote("a", "d", correct=True)))
     assert again == RatingEvent("a", first.tag, 1500.0, None, NOON)
     with pytest.raises(ConflictError, match="as correct"):
@@ -96,12 +95,12 @@ def test_learning(database: EngineDatabase):
     database.run(lambda session: risen(session, "a", 1500, 1510, 1520, 1530, 1540))
     for number in range(4):
         later = NOON + timedelta(hours=number)
-        database.run(store(lambda s: s.record_vote("a", f"v{number}", correct=True, now=later)))  # noqa: B023
+        database.run(store(lambda s: s.record_vote("a", f"v{number}", correct=True, created_at=later)))  # noqa: B023
     found = database.run(store(lambda s: s.learning("a")))
     assert found == Learning(10.0, 1.0, LearningCategory.RAPID, 5)
-    event = database.run(store(lambda s: s.record_learning("a", "d", "law", now=NOON)))
+    event = database.run(store(lambda s: s.record_learning("a", "d", domain="law", created_at=NOON)))
     assert event == RatingEvent("a", "learning:d:rapid", 1540.0, 1.5, NOON)
-    again = database.run(store(lambda s: s.record_learning("a", "d", "law")))
+    again = database.run(store(lambda s: s.record_learning("a", "d", domain="law")))
     assert (again.tag, again.change) == (event.tag, None)
     assert database.run(rating).domain_elos == {"law": 1501.5}
     assert database.run(store(lambda s: s.learning("a"))) == found
@@ -121,7 +120,7 @@ def test_no_bonus(database: EngineDatabase):
 
 def test_verification(database: EngineDatabase):
     """Overall and domain move alike; what cancels out is recorded, nothing at all is not."""
-    event = database.run(store(lambda s: s.record_verification("a", "law", 3, 1, now=NOON)))
+    event = database.run(store(lambda s: s.record_verification("a", "law", 3, 1, created_at=NOON)))
     assert event == RatingEvent("a", "verification:law:3v1d", 1516.0, 16.0, NOON)
     assert database.run(store(lambda s: s.record_verification("a", "law", 3, 1))).elo == 1532.0
     assert database.run(store(lambda s: s.record_verification("a", "art", 2, 2))).change == 0
@@ -155,9 +154,9 @@ def test_a_verification_with_an_id_counts_once(database: EngineDatabase):
 
 def test_redteam(database: EngineDatabase):
     """A session counts once; one that moves nothing is remembered too."""
-    event = database.run(store(lambda s: s.record_redteam("a", 0.2, 5, 10, 3, "s1", now=NOON)))
+    event = database.run(store(lambda s: s.record_redteam("a", 0.2, 5, 10, 3, session_id="s1", created_at=NOON)))
     assert event == RatingEvent("a", "redteam_s1", 1486.0, -14.0, NOON)
-    assert database.run(store(lambda s: s.record_redteam("a", 0.2, 5, 10, 3, "s1"))).change is None
+    assert database.run(store(lambda s: s.record_redteam("a", 0.2, 5, 10, 3, session_id="s1"))).change is None
     assert database.run(store(lambda s: s.record_redteam("a", 0.6, 5, 10, session_id="s2"))).change == 0
     assert database.run(store(lambda s: s.record_redteam("a", 1.0, 0, 10))).change == pytest.approx(9.6)
     assert database.run(store(lambda s: s.record_redteam("a", 1.0, 0, 10))).tag == "redteam"
@@ -174,7 +173,7 @@ def test_redteam(database: EngineDatabase):
         lambda s: s.record_vote("a", "d", correct=None),
         lambda s: s.record_vote("a", "x" * 1010, correct=True),
         lambda s: s.record_vote("a", "d", correct=True, domain=""),
-        lambda s: s.record_vote("a", "d", correct=True, now=datetime(2026, 3, 1)),  # noqa: DTZ001
+        lambda s: s.record_vote("a", "d", correct=True, created_at=datetime(2026, 3, 1)),  # noqa: DTZ001
         lambda s: s.record_learning("a", "x\x00"),
         lambda s: s.record_learning("a", "x" * 1012),
         lambda s: s.record_verification("a", "law", -1),
@@ -192,7 +191,7 @@ def test_what_is_refused_is_refused_before_anything_is_written(database: EngineD
 
     def work(session: Session) -> Any:
         with pytest.raises(InvalidValue):
-            wrong(RatingEvents(session))
+            wrong(EloStore(session))
         return rating(session), tags(session)
 
     assert database.run(work) == (None, [])
@@ -206,8 +205,8 @@ def test_objects_of_the_session_are_fresh(database: EngineDatabase):
         held.domain_elos["law"] = 1600.0
         session.add(held)
         with session.no_autoflush:
-            RatingEvents(session).record_verification("a", "law", 1)
-        RatingEvents(session).record_critique("a", accepted=True)
+            EloStore(session).record_verification("a", "law", 1)
+        EloStore(session).record_critique("a", accepted=True)
         return held.elo, held.domain_elos["law"], held.critiques_total
 
     assert database.run(work) == (1608.0, 1608.0, 1)

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from aragora_db.errors import InvalidValue
 from aragora_db.models import EloDomainRating, EloMatch, EloRating
-from aragora_db.stores.elo.leaderboards import EloStats, Leaderboards, Neighbours, Standing
+from aragora_db.stores import EloStats, EloStore, Neighbours, Standing
 from aragora_db.testing.engines import EngineDatabase
 
 # Two share a rating, and two names begin alike: the order must be by name, code point by code point.
@@ -18,9 +18,9 @@ RATED = {"claude": 1600.0, "gpt-4": 1550.0, "gpt-4o": 1550.0, "Zeno": 1550.0, "g
 ORDER = ["claude", "Zeno", "gpt-4", "gpt-4o", "grok", "mistral"]
 
 
-def store(work: Callable[[Leaderboards], Any]) -> Callable[[Session], Any]:
+def store(work: Callable[[EloStore], Any]) -> Callable[[Session], Any]:
     """A unit of work over a store."""
-    return lambda session: work(Leaderboards(session))
+    return lambda session: work(EloStore(session))
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_neighbours(rated: EngineDatabase, above: int, below: int):
     """Who stands next to an agent is what the leaderboard says, at its ends too."""
     board = rated.run(store(lambda s: s.leaderboard())).items
     for place, standing in enumerate(board):
-        found = rated.run(store(lambda s: s.neighbours(standing.agent_name, above, below)))  # noqa: B023
+        found = rated.run(store(lambda s: s.neighbours(standing.agent_name, above=above, below=below)))  # noqa: B023
         before, after = board[max(0, place - above) : place], board[place + 1 : place + 1 + below]
         assert found == Neighbours(before, standing, after)
     assert rated.run(store(lambda s: s.neighbours("nobody"))) is None
@@ -88,20 +88,20 @@ def test_neighbours(rated: EngineDatabase, above: int, below: int):
 
 def test_ratings(rated: EngineDatabase):
     """A look must not create an agent, and must come with the domains: they cannot be loaded after the session."""
-    found = rated.run(store(lambda s: s.ratings(["grok", "nobody", "Zeno", "grok"])))
+    found = rated.run(store(lambda s: s.get_ratings(["grok", "nobody", "Zeno", "grok"])))
     assert list(found) == ["grok", "Zeno"]
     assert found["grok"].domain_elos == {"law": 1700.0, "art": 1500.0}
     assert rated.run(store(lambda s: s.rating("Zeno"))).domain_elos == {"law": 1400.0}
     assert rated.run(store(lambda s: s.rating("claude"))).domain_elos == {}
     assert rated.run(store(lambda s: s.rating("nobody"))) is None
-    assert rated.run(store(lambda s: s.ratings([]))) == {}
+    assert rated.run(store(lambda s: s.get_ratings([]))) == {}
 
 
 def test_what_the_session_holds_is_read_again(rated: EngineDatabase):
     """Matches change ratings past the session's objects: a unit of work that looks twice must see its own work."""
 
     def work(session: Session) -> tuple[float, dict[str, float]]:
-        ratings = Leaderboards(session)
+        ratings = EloStore(session)
         held = ratings.rating("grok")
         held.wins = 9
         table: Any = EloRating.__table__
@@ -133,12 +133,12 @@ def test_nobody_is_rated(database: EngineDatabase):
         lambda s: s.domain_leaderboard("law", limit=10_001),
         lambda s: s.neighbours("a", above=-1),
         lambda s: s.neighbours("a", below=10_001),
-        lambda s: s.ratings(f"a{number}" for number in range(10_001)),
+        lambda s: s.get_ratings(f"a{number}" for number in range(10_001)),
         lambda s: s.rating("x" * 1025),
         lambda s: s.rank("x\x00"),
     ],
 )
-def test_wrong_arguments(database: EngineDatabase, wrong: Callable[[Leaderboards], Any]):
+def test_wrong_arguments(database: EngineDatabase, wrong: Callable[[EloStore], Any]):
     """A limit that nobody checked reads the table whole; a name that no row can have is a mistake of the caller."""
     with pytest.raises(InvalidValue):
         database.run(store(wrong))

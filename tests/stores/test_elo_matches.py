@@ -19,7 +19,7 @@ from aragora_db.models import (
     EloRating,
 )
 from aragora_db.rules import elo
-from aragora_db.stores.elo.matches import Matches, MatchInput
+from aragora_db.stores import EloStore, NewMatch
 
 TABLES = (EloMatch, EloMatchParticipant, EloHistory, EloRating, EloDomainRating, EloHeadToHead)
 CLOCK = {"created_at", "updated_at"}
@@ -40,7 +40,7 @@ def everything(session):
 def record(session, debate_id="d1", scores=None, **others):
     """A match between alice and bob, which alice wins unless the scores say otherwise."""
     scores = {"alice": 1.0, "bob": 0.0} if scores is None else scores
-    return Matches(session).record_match(debate_id, list(scores), scores, **others)
+    return EloStore(session).record_match(debate_id, list(scores), scores, **others)
 
 
 def some_matches(count, seed=7):
@@ -50,7 +50,7 @@ def some_matches(count, seed=7):
     for number in range(count):
         names = numbers.sample([f"agent-{each}" for each in range(8)], numbers.choice([2, 2, 3, 5]))
         made.append(
-            MatchInput(
+            NewMatch(
                 f"debate-{number}",
                 names,
                 {name: numbers.choice([0.0, 0.5, 1.0, numbers.random()]) for name in names},
@@ -97,13 +97,13 @@ def test_ratings_of_sql_are_those_of_the_rule(database):
         ratings |= {name: before[name] + expected[match.debate_id][name] for name in names}
     for match in some_matches(60):
         changes = database.run(
-            lambda session, match=match: Matches(session).record_match(
+            lambda session, match=match: EloStore(session).record_match(
                 match.debate_id,
                 match.participants,
                 match.scores,
                 match.domain,
-                match.confidence_weight,
-                match.k_multipliers,
+                confidence_weight=match.confidence_weight,
+                k_multipliers=match.k_multipliers,
             )
         )
         assert changes == pytest.approx(expected[match.debate_id], abs=1e-12)
@@ -116,13 +116,13 @@ def test_in_bulk_is_one_by_one(database, fresh_databases):
     matches = some_matches(80)
     single = database.run(
         lambda session: [
-            Matches(session).record_match(
+            EloStore(session).record_match(
                 each.debate_id,
                 each.participants,
                 each.scores,
                 each.domain,
-                each.confidence_weight,
-                each.k_multipliers,
+                confidence_weight=each.confidence_weight,
+                k_multipliers=each.k_multipliers,
             )
             for each in matches
         ]
@@ -130,11 +130,11 @@ def test_in_bulk_is_one_by_one(database, fresh_databases):
     rows = database.run(everything)
     other = type(database)(fresh_databases.url(database.case.dialect), database.case)
     try:
-        assert other.run(lambda session: Matches(session).record_matches(matches)) == single
+        assert other.run(lambda session: EloStore(session).record_matches(matches)) == single
         assert other.run(everything) == rows
         # In two parts, the second of which repeats some of the first.
         assert (
-            other.run(lambda session: Matches(session).record_matches(matches[:30] + some_matches(81)[80:]))[:30]
+            other.run(lambda session: EloStore(session).record_matches(matches[:30] + some_matches(81)[80:]))[:30]
             == (single[:30])
         )
     finally:
@@ -148,9 +148,9 @@ def test_a_repeat_returns_what_is_stored_and_writes_nothing(database, bulk):
     rows = database.run(everything)
 
     def again(session):
-        match = MatchInput("d1", ["bob", "alice"], {"alice": 1.0, "bob": 0.0}, "x", k_multipliers={"bob": 1.4})
+        match = NewMatch("d1", ["bob", "alice"], {"alice": 1.0, "bob": 0.0}, "x", k_multipliers={"bob": 1.4})
         if bulk:
-            return Matches(session).record_matches([match, match])[1]
+            return EloStore(session).record_matches([match, match])[1]
         return record(session, scores=dict(match.scores), domain="x", k_multipliers=match.k_multipliers)
 
     assert database.run(again) == first
@@ -178,17 +178,17 @@ def test_other_content_for_the_same_debate_is_a_conflict(database, other):
     with pytest.raises(ConflictError, match="d1"):
         database.run(lambda session: record(session, **arguments))
     scores = arguments.pop("scores")
-    match = MatchInput("d1", list(scores), scores, **arguments)
+    match = NewMatch("d1", list(scores), scores, **arguments)
     with pytest.raises(ConflictError, match="d1"):
-        database.run(lambda session: Matches(session).record_matches([match]))
+        database.run(lambda session: EloStore(session).record_matches([match]))
     assert database.run(everything) == rows
 
 
 def test_matches_of_one_call_that_contradict_each_other(database):
     """All or nothing: half of a contradictory list must not be rated."""
-    matches = [MatchInput("d1", ["a", "b"], {"a": 1, "b": 0}), MatchInput("d1", ["a", "b"], {"a": 0, "b": 1})]
+    matches = [NewMatch("d1", ["a", "b"], {"a": 1, "b": 0}), NewMatch("d1", ["a", "b"], {"a": 0, "b": 1})]
     with pytest.raises(ConflictError):
-        database.run(lambda session: Matches(session).record_matches(matches))
+        database.run(lambda session: EloStore(session).record_matches(matches))
     assert not any(database.run(everything).values())
 
 
@@ -223,16 +223,16 @@ def test_bad_input_is_refused_before_anything_is_written(database, bad):
     """Aragora wrote ratings first and failed at the history: a match with an infinite score was half applied."""
     arguments = {"debate_id": "d1", "participants": ["alice", "bob"], "scores": {"alice": 1.0, "bob": 0.0}} | bad
     with pytest.raises(InvalidValue):
-        database.run(lambda session: Matches(session).record_match(**arguments))
-    good = MatchInput("d0", ["alice", "bob"], {"alice": 1.0, "bob": 0.0})
+        database.run(lambda session: EloStore(session).record_match(**arguments))
+    good = NewMatch("d0", ["alice", "bob"], {"alice": 1.0, "bob": 0.0})
     with pytest.raises(InvalidValue):
-        database.run(lambda session: Matches(session).record_matches([good, MatchInput(**arguments)]))
+        database.run(lambda session: EloStore(session).record_matches([good, NewMatch(**arguments)]))
     assert not any(database.run(everything).values())
 
 
 def test_no_matches_at_all(database):
     """An empty list is what a quiet day looks like."""
-    assert database.run(lambda session: Matches(session).record_matches([])) == []
+    assert database.run(lambda session: EloStore(session).record_matches([])) == []
 
 
 def test_the_session_sees_what_was_recorded(database):
@@ -246,7 +246,7 @@ def test_the_session_sees_what_was_recorded(database):
         assert alice.elo > 1516.0
         assert alice.domain_elos["x"] == alice.elo
         alice.critiques_total = 3
-        Matches(session).record_matches([MatchInput("d3", ["alice", "bob"], {"alice": 0.0, "bob": 1.0})])
+        EloStore(session).record_matches([NewMatch("d3", ["alice", "bob"], {"alice": 0.0, "bob": 1.0})])
         assert (alice.losses, alice.critiques_total) == (1, 3)
         return alice.elo
 
@@ -258,7 +258,7 @@ def test_a_match_read_back(database):
     when = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
     scores = {"zoe": 0.5, "alice": 0.5, "mia": 0.2}
     database.run(lambda session: record(session, "d9", scores, domain="x", created_at=when))
-    match = database.run(lambda session: Matches(session).match("d9"))
+    match = database.run(lambda session: EloStore(session).match("d9"))
     assert match is not None
     assert (list(match.participants), dict(match.scores), match.winner, match.created_at) == (
         ["zoe", "alice", "mia"],
@@ -266,7 +266,7 @@ def test_a_match_read_back(database):
         None,
         when,
     )
-    assert database.run(lambda session: Matches(session).match("none")) is None
+    assert database.run(lambda session: EloStore(session).match("none")) is None
 
 
 def test_extreme_ratings_and_scores(database):
@@ -275,8 +275,8 @@ def test_extreme_ratings_and_scores(database):
     def work(session):
         session.add_all([EloRating(agent_name="high", elo=1e6), EloRating(agent_name="low", elo=-1e6)])
         session.flush()
-        first = Matches(session).record_match("d1", ["high", "low"], {"high": 0.0, "low": 1.7e308})
-        second = Matches(session).record_match("d2", ["high", "low"], {"high": 1.7e308, "low": 1.7e308})
+        first = EloStore(session).record_match("d1", ["high", "low"], {"high": 0.0, "low": 1.7e308})
+        second = EloStore(session).record_match("d2", ["high", "low"], {"high": 1.7e308, "low": 1.7e308})
         return first, second
 
     first, second = database.run(work)

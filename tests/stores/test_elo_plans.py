@@ -21,10 +21,7 @@ from aragora_db.models import (
     EloMatchParticipant,
     EloRating,
 )
-from aragora_db.stores.elo.events import RatingEvents
-from aragora_db.stores.elo.leaderboards import Leaderboards
-from aragora_db.stores.elo.records import Records
-from aragora_db.stores.elo.relationships import Interaction, Relationships
+from aragora_db.stores import EloStore, NewInteraction, RelationshipStore
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 AGENTS, EVENTS, MATCHES, PAIRS = 20_000, 20_000, 8_000, 8_000
@@ -87,33 +84,31 @@ def large(plain_database: Database) -> Database:
 
 
 READS: dict[str, Callable[[Session], Any]] = {
-    "leaderboard": lambda session: Leaderboards(session).leaderboard(),
-    "a later page": lambda session: Leaderboards(session).leaderboard(
-        after=Leaderboards(session).leaderboard(limit=500).next
+    "leaderboard": lambda session: EloStore(session).leaderboard(),
+    "a later page": lambda session: EloStore(session).leaderboard(after=EloStore(session).leaderboard(limit=500).next),
+    "domain leaderboard": lambda session: EloStore(session).domain_leaderboard("d4"),
+    "a later page of a domain": lambda session: EloStore(session).domain_leaderboard(
+        "d4", after=EloStore(session).domain_leaderboard("d4", limit=20).next
     ),
-    "domain leaderboard": lambda session: Leaderboards(session).domain_leaderboard("d4"),
-    "a later page of a domain": lambda session: Leaderboards(session).domain_leaderboard(
-        "d4", after=Leaderboards(session).domain_leaderboard("d4", limit=20).next
+    "rating": lambda session: EloStore(session).rating(agent(77)),
+    "ratings": lambda session: EloStore(session).get_ratings([agent(i) for i in range(5)]),
+    "rank": lambda session: EloStore(session).rank(EloStore(session).leaderboard(limit=300).items[-1][0]),
+    "neighbours": lambda session: EloStore(session).neighbours(agent(10_000)),
+    "history": lambda session: EloStore(session).history(agent(31)),
+    "events": lambda session: EloStore(session).events("verification:"),
+    "events of an agent": lambda session: EloStore(session).events("verification:", agent_name=agent(0)),
+    "head to head": lambda session: EloStore(session).head_to_head(agent(9), agent(4)),
+    "head to head matches": lambda session: EloStore(session).head_to_head_matches(agent(0), agent(1)),
+    "recent matches": lambda session: EloStore(session).recent_matches(),
+    "a later page of matches": lambda session: EloStore(session).recent_matches(
+        after=EloStore(session).recent_matches(limit=10).next
     ),
-    "rating": lambda session: Leaderboards(session).rating(agent(77)),
-    "ratings": lambda session: Leaderboards(session).ratings([agent(i) for i in range(5)]),
-    "rank": lambda session: Leaderboards(session).rank(Leaderboards(session).leaderboard(limit=300).items[-1][0]),
-    "neighbours": lambda session: Leaderboards(session).neighbours(agent(10_000)),
-    "history": lambda session: Records(session).history(agent(31)),
-    "events": lambda session: Records(session).events("verification:"),
-    "events of an agent": lambda session: Records(session).events("verification:", agent(0)),
-    "head to head": lambda session: Records(session).head_to_head(agent(9), agent(4)),
-    "head to head matches": lambda session: Records(session).head_to_head_matches(agent(0), agent(1)),
-    "recent matches": lambda session: Records(session).recent_matches(),
-    "a later page of matches": lambda session: Records(session).recent_matches(
-        after=Records(session).recent_matches(limit=10).next
-    ),
-    "recent matches of a domain": lambda session: Records(session).recent_matches(domain="d3"),
-    "recent matches of an agent": lambda session: Records(session).recent_matches(agent=agent(1)),
-    "learning": lambda session: RatingEvents(session).learning(agent(31)),
-    "relationship": lambda session: Relationships(session).relationship(agent(9), agent(4)),
-    "relationships": lambda session: Relationships(session).relationships(agent(500)),
-    "rivals": lambda session: Relationships(session).rivals(agent(500), min_score=0),
+    "recent matches of a domain": lambda session: EloStore(session).recent_matches(domain="d3"),
+    "recent matches of an agent": lambda session: EloStore(session).recent_matches(agent_name=agent(1)),
+    "learning": lambda session: EloStore(session).learning(agent(31)),
+    "relationship": lambda session: RelationshipStore(session).get(agent(9), agent(4)),
+    "relationships": lambda session: RelationshipStore(session).list(agent(500)),
+    "rivals": lambda session: RelationshipStore(session).rivals(agent(500), min_score=0),
 }
 
 # PostgreSQL reads an index from end to end rather than the table, and only its name gives that away.
@@ -135,14 +130,14 @@ INDEXES = {
 }
 
 WRITES: dict[str, tuple[int, Callable[[Session], Any]]] = {
-    "critique": (1, lambda session: RatingEvents(session).record_critique(agent(5), accepted=True)),
-    "vote": (4, lambda session: RatingEvents(session).record_vote(agent(5), "d", correct=True)),
-    "repeated vote": (2, lambda session: RatingEvents(session).record_vote(agent(5), "d", correct=True)),
-    "verification": (5, lambda session: RatingEvents(session).record_verification(agent(5), "d5", 1, event_id="e")),
-    "red team": (4, lambda session: RatingEvents(session).record_redteam(agent(5), 1.0, 0, 1, session_id="s")),
+    "critique": (1, lambda session: EloStore(session).record_critique(agent(5), accepted=True)),
+    "vote": (4, lambda session: EloStore(session).record_vote(agent(5), "d", correct=True)),
+    "repeated vote": (2, lambda session: EloStore(session).record_vote(agent(5), "d", correct=True)),
+    "verification": (5, lambda session: EloStore(session).record_verification(agent(5), "d5", 1, event_id="e")),
+    "red team": (4, lambda session: EloStore(session).record_redteam(agent(5), 1.0, 0, 1, session_id="s")),
     "relationships": (
         1,
-        lambda session: Relationships(session).update_relationships([Interaction(agent(5), agent(i)) for i in (1, 2)]),
+        lambda session: RelationshipStore(session).record_many([NewInteraction(agent(5), agent(i)) for i in (1, 2)]),
     ),
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from hypothesis import strategies as st
@@ -13,11 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from aragora_db.errors import ConflictError
 from aragora_db.rules import elo
 from aragora_db.rules import elo_events as rules
-from aragora_db.stores.elo.events import RatingEvents
-from aragora_db.stores.elo.leaderboards import EloStats, Leaderboards
-from aragora_db.stores.elo.matches import Matches
-from aragora_db.stores.elo.records import HeadToHead, Records
-from aragora_db.stores.elo.relationships import Interaction, Relationships
+from aragora_db.stores import EloStats, EloStore, HeadToHead, NewInteraction, RelationshipStore
 
 NAMES = ("ada", "bob", "Cy", "ada2", "эва")
 AGENTS = st.sampled_from(NAMES)
@@ -49,7 +46,7 @@ class ReadsMachine(RuleBasedStateMachine):
         """A match; how ratings move is another machine's business."""
         given = {name: float(score) for name, score in zip(names, scores, strict=False)}
         debate, domain = f"m{len(self.matches)}", ("law", None)[len(self.matches) % 2]
-        changes = self.act(Matches, "record_match", debate, names, given, domain, created_at=now)
+        changes = self.act(EloStore, "record_match", debate, names, given, domain, created_at=now)
         best = elo.winner(given)
         for name, change in changes.items():
             self.ratings[name] = self.ratings.get(name, 1500.0) + change
@@ -64,7 +61,7 @@ class ReadsMachine(RuleBasedStateMachine):
     @rule(agent=AGENTS, accepted=st.booleans(), now=TIMES)
     def critique(self, agent, accepted, now):
         """Counted, nothing else."""
-        self.act(RatingEvents, "record_critique", agent, accepted, now=now)
+        self.act(EloStore, "record_critique", agent, accepted=accepted, updated_at=now)
         self.ratings.setdefault(agent, 1500.0)
         self.counts[agent].update(["critiques"] + ["accepted"] * accepted)
 
@@ -72,11 +69,11 @@ class ReadsMachine(RuleBasedStateMachine):
     def vote(self, agent, debate, correct, domain, now):
         """Once for each debate; the other outcome is a contradiction."""
         tags = [rules.vote_tag(str(debate), correct=each) for each in (correct, not correct)]
-        call = (RatingEvents, "record_vote", agent, str(debate), correct, domain)
+        call = partial(self.act, EloStore, "record_vote", agent, str(debate), correct=correct, domain=domain)
         if self.recorded(agent, tags[1]):
-            assert self.act(*call, now=now) is ConflictError
+            assert call(created_at=now) is ConflictError
             return
-        event = self.act(*call, now=now)
+        event = call(created_at=now)
         if self.is_new(agent, event, tags[0], now):
             self.counts[agent].update(["votes"] + ["correct"] * correct)
             total, right = self.counts[agent]["votes"], self.counts[agent]["correct"]
@@ -90,28 +87,28 @@ class ReadsMachine(RuleBasedStateMachine):
         """Overall and domain; with an id once."""
         tag = rules.verification_tag(domain, verified, disproven, event)
         others = [each[2] for each in self.history if each[0] == agent and f":{domain}:{event}:" in each[2]]
-        call = (RatingEvents, "record_verification", agent, domain, verified, disproven, event)
+        call = partial(self.act, EloStore, "record_verification", agent, domain, verified, disproven, event_id=event)
         if verified == disproven == 0:
-            assert self.act(*call, now=now) is None
+            assert call(created_at=now) is None
         elif event is not None and others not in ([], [tag]):
-            assert self.act(*call, now=now) is ConflictError
+            assert call(created_at=now) is ConflictError
         else:
             change = rules.verification_change(verified, disproven)
-            result = self.act(*call, now=now)
+            result = call(created_at=now)
             if self.is_new(agent, result, tag, now, change, once=event is not None) and change:
                 self.domains[agent, domain] = max(100.0, self.domains.get((agent, domain), 1500.0) + change)
 
     @rule(agent=AGENTS, robustness=st.sampled_from([0.0, 0.6, 1.0]), session=EVENTS, now=TIMES)
     def redteam(self, agent, robustness, session, now):
         """Overall; with an id once."""
-        result = self.act(RatingEvents, "record_redteam", agent, robustness, 1, 4, 1, session, now=now)
+        result = self.act(EloStore, "record_redteam", agent, robustness, 1, 4, 1, session_id=session, created_at=now)
         change = rules.redteam_change(robustness, 1, 4, 1)
         self.is_new(agent, result, rules.redteam_tag(session), now, change, once=session is not None)
 
     @rule(agent=AGENTS, debate=st.integers(0, 2), now=TIMES)
     def learn(self, agent, debate, now):
         """Once for each debate, if there is a bonus."""
-        result = self.act(RatingEvents, "record_learning", agent, str(debate), "art", now=now)
+        result = self.act(EloStore, "record_learning", agent, str(debate), domain="art", created_at=now)
         before = [tag for tag in rules.learning_tags(str(debate)).values() if self.recorded(agent, tag)]
         entries = [each for each in self.newest(agent) if not each[2].startswith(("voting:", "learning:"))]
         found = rules.learning([each[1] for each in entries[:20]][::-1])
@@ -124,7 +121,7 @@ class ReadsMachine(RuleBasedStateMachine):
     @rule(some=st.lists(st.tuples(st.permutations(NAMES), st.tuples(*[FEW] * 10)), max_size=3))
     def encounter(self, some):
         """Some pairs at once, in any order and direction."""
-        self.act(Relationships, "update_relationships", [Interaction(*pair[:2], *counts) for pair, counts in some])
+        self.act(RelationshipStore, "record_many", [NewInteraction(*pair[:2], *counts) for pair, counts in some])
         for (a, b, *_), (debates, agreements, *directed) in some:
             for side, turned in (((a, b), False), ((b, a), True)):
                 self.known[side].update(debates=debates, agreements=agreements)
@@ -170,7 +167,7 @@ class ReadsMachine(RuleBasedStateMachine):
 
     def compare_ratings(self, session):
         """Leaderboards."""
-        store = Leaderboards(session)
+        store = EloStore(session)
         board = pages(store.leaderboard)
         counts = {name: [self.counts[name][each] for each in ("wins", "losses", "draws", "matches")] for name in NAMES}
         expected = sorted(self.ratings.items(), key=lambda each: (-each[1], each[0]))
@@ -181,37 +178,37 @@ class ReadsMachine(RuleBasedStateMachine):
             assert listed == sorted(rated, key=lambda each: (-each[1], each[0]))
         for place, standing in enumerate(board):
             assert store.rank(standing.agent_name) == place + 1
-            near = store.neighbours(standing.agent_name, 1, 2)
+            near = store.neighbours(standing.agent_name, above=1, below=2)
             assert [*near.above, near.own, *near.below] == board[max(0, place - 1) : place + 3]
         known = list(self.ratings.values())
         spread = (sum(known) / len(known), max(known), min(known)) if known else (None, None, None)
         stats = store.stats()
         assert stats == EloStats(len(known), stats.average, *spread[1:], len(self.matches))
         assert stats.average == pytest.approx(spread[0])
-        for name, rating in store.ratings(NAMES).items():
+        for name, rating in store.get_ratings(NAMES).items():
             numbers = (rating.critiques_total, rating.critiques_accepted, rating.calibration_total)
             assert numbers == tuple(self.counts[name][each] for each in ("critiques", "accepted", "votes"))
             assert rating.calibration_correct == self.counts[name]["correct"]
 
     def compare_records(self, session):
         """Histories, matches and relationships."""
-        store, relationships = Records(session), Relationships(session)
+        store, relationships = EloStore(session), RelationshipStore(session)
         recent = latest_first(self.matches, 1)
         assert [each.debate_id for each in pages(store.recent_matches)] == [each[0] for each in recent]
         for name in NAMES:
             listed = [tuple(entry[1:]) for entry in pages(store.history, name)]
             assert listed == self.newest(name)
-            votes = [entry.debate_id for entry in pages(store.events, "voting:", name)]
+            votes = [entry.debate_id for entry in pages(partial(store.events, agent_name=name), "voting:")]
             assert votes == [each[2] for each in listed if each[2].startswith("voting:")]
             own = [each[0] for each in self.matches[::-1] if name in each[3]]
-            assert [each.debate_id for each in pages(lambda *a, **o: store.recent_matches(*a, agent=name, **o))] == own  # noqa: B023
+            assert [each.debate_id for each in pages(partial(store.recent_matches, agent_name=name))] == own
             with_others = {side[1]: counts for side, counts in self.known.items() if side[0] == name}
-            listed = pages(relationships.relationships, name)
+            listed = pages(relationships.list, name)
             order = sorted(with_others, key=lambda other: (-with_others[other]["debates"], other))
-            assert [each.other for each in listed] == order
+            assert [each.other_name for each in listed] == order
             for each in listed:
                 numbers = [getattr(each, field.name) for field in fields(each)[2:-1]]
-                assert numbers == list(with_others[each.other].values())
+                assert numbers == list(with_others[each.other_name].values())
         for a, b in elo.pairs(NAMES):
             both = [each[0] for each in self.matches[::-1] if a in each[3] and b in each[3]]
             assert [each.debate_id for each in pages(store.head_to_head_matches, b, a)] == both

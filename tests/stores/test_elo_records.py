@@ -13,15 +13,15 @@ from sqlalchemy.orm import Session
 from aragora_db import Database
 from aragora_db.errors import InvalidValue
 from aragora_db.models import EloHeadToHead, EloHistory, EloMatch, EloMatchParticipant, EloRating
-from aragora_db.stores.elo.records import HeadToHead, HistoryEntry, Records
+from aragora_db.stores import EloStore, HeadToHead, HistoryEntry
 from aragora_db.testing.engines import EngineDatabase
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-def store(work: Callable[[Records], Any]) -> Callable[[Session], Any]:
+def store(work: Callable[[EloStore], Any]) -> Callable[[Session], Any]:
     """A unit of work over a store."""
-    return lambda session: work(Records(session))
+    return lambda session: work(EloStore(session))
 
 
 def all_pages(database: EngineDatabase, work: Callable[..., Any], limit: int = 2) -> list[Any]:
@@ -70,7 +70,7 @@ def ids(matches: Any) -> list[int]:
 
 def test_recent_matches(played: EngineDatabase):
     """Latest first, matches of one instant by id; a match that was recorded late takes its place in time."""
-    assert ids(all_pages(played, Records.recent_matches)) == [6, 5, 4, 3, 2, 1, 7]
+    assert ids(all_pages(played, EloStore.recent_matches)) == [6, 5, 4, 3, 2, 1, 7]
     law = lambda s, **page: s.recent_matches(domain="law", **page)  # noqa: E731
     assert ids(all_pages(played, law)) == [5, 3, 1]
     match = played.run(store(lambda s: s.recent_matches(limit=1))).items[0]
@@ -79,10 +79,10 @@ def test_recent_matches(played: EngineDatabase):
 
 def test_matches_of_one_agent(played: EngineDatabase):
     """An agent's matches come in the order in which they were recorded, for which there is an index."""
-    assert ids(all_pages(played, lambda s, **page: s.recent_matches(agent="a", **page))) == [7, 6, 5, 4, 3, 1]
-    of_domain = lambda s, **page: s.recent_matches(agent="a", domain="law", **page)  # noqa: E731
+    assert ids(all_pages(played, lambda s, **page: s.recent_matches(agent_name="a", **page))) == [7, 6, 5, 4, 3, 1]
+    of_domain = lambda s, **page: s.recent_matches(agent_name="a", domain="law", **page)  # noqa: E731
     assert ids(all_pages(played, of_domain, limit=1)) == [5, 3, 1]
-    assert played.run(store(lambda s: s.recent_matches(agent="nobody"))).items == ()
+    assert played.run(store(lambda s: s.recent_matches(agent_name="nobody"))).items == ()
 
 
 def test_matches_of_two_agents(played: EngineDatabase):
@@ -124,7 +124,7 @@ def test_events(database: EngineDatabase):
             database.run(lambda session: session.add(row))  # noqa: B023
 
     def found(prefix: str, agent: str | None = None) -> list[Any]:
-        entries = all_pages(database, lambda s, **page: s.events(prefix, agent, **page), limit=1)
+        entries = all_pages(database, lambda s, **page: s.events(prefix, agent_name=agent, **page), limit=1)
         return [(entry.agent_name, entry.debate_id) for entry in entries]
 
     assert found("verification:") == [("b", tags[0]), ("a", tags[0])]
@@ -144,10 +144,10 @@ def test_events(database: EngineDatabase):
         lambda s: s.head_to_head_matches("a", "a"),
         lambda s: s.recent_matches(limit=10_001),
         # A token of another order would begin anywhere.
-        lambda s: s.recent_matches(agent="a", after=s.recent_matches(limit=1).next),
+        lambda s: s.recent_matches(agent_name="a", after=s.recent_matches(limit=1).next),
     ],
 )
-def test_wrong_arguments(played: EngineDatabase, wrong: Callable[[Records], Any]):
+def test_wrong_arguments(played: EngineDatabase, wrong: Callable[[EloStore], Any]):
     """What cannot be answered is refused, not answered with something else."""
     with pytest.raises(InvalidValue):
         played.run(store(wrong))
@@ -166,7 +166,7 @@ def test_statements_do_not_grow_with_the_page(
     plain_database.transact(fill)
     for work, statements in (
         (lambda s: ids(s.recent_matches(limit=25).items), 2),
-        (lambda s: ids(s.recent_matches(limit=25, agent="a").items), 2),
+        (lambda s: ids(s.recent_matches(limit=25, agent_name="a").items), 2),
         (lambda s: ids(s.head_to_head_matches("a", "b", limit=25).items), 2),
         (lambda s: s.history("a"), 1),
         (lambda s: s.events("v"), 1),

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from aragora_db.models import EloHistory, EloRating
 from aragora_db.rules import elo
-from aragora_db.stores.elo.matches import Matches, MatchInput
+from aragora_db.stores import EloStore, NewMatch
 
 SAMPLE = Path(__file__).with_name("elo_replay_sample.json")
 REAL = Path(__file__).parents[2].parent / "shared" / "fixtures" / "nomic" / "agent_elo.db"
@@ -62,7 +62,7 @@ def weighted(matches):
         largest = max(names, key=lambda name, full=full: abs(full[name]))
         weight = round(changes[largest] / full[largest], 2)
         assert weight in {1.0, 0.8, 0.55, 0.3}, debate_id
-        yield MatchInput(debate_id, names, scores, domain, weight)
+        yield NewMatch(debate_id, names, scores, domain, weight)
         for name in names:
             ratings[name] += changes[name]
 
@@ -74,11 +74,13 @@ def test_every_stored_change_is_ours(plain_database, real, bulk):
     inputs = list(weighted(matches))
 
     def work(session):
-        store = Matches(session)
+        store = EloStore(session)
         if bulk:
             return store.record_matches(inputs)
         return [
-            store.record_match(each.debate_id, each.participants, each.scores, each.domain, each.confidence_weight)
+            store.record_match(
+                each.debate_id, each.participants, each.scores, each.domain, confidence_weight=each.confidence_weight
+            )
             for each in inputs
         ]
 
@@ -100,7 +102,7 @@ def test_what_else_moved_the_ratings(plain_database, real):
     The other 121 rows of history, votes and lessons, repeat the overall rating: they moved that of a domain.
     """
     matches, history, final, others = real
-    plain_database.transact(lambda session: Matches(session).record_matches(weighted(matches)))
+    plain_database.transact(lambda session: EloStore(session).record_matches(weighted(matches)))
     ours = plain_database.transact(
         lambda session: dict(session.execute(sa.select(EloRating.agent_name, EloRating.elo)).all())
     )

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from aragora_db import Database
 from aragora_db.errors import ConflictError, InvalidValue, NotFoundError
-from aragora_db.stores.elo.tournaments import Tournaments
+from aragora_db.stores import TournamentStore
 
 IDS = st.sampled_from(["t1", "t2", "t3"])
 SCORES = st.sampled_from([0.0, 0.5, 1.0])
@@ -99,9 +99,9 @@ class TournamentMachine(RuleBasedStateMachine):
         self.database = database
         self.held: dict[str, Held] = {}
 
-    def run(self, work: Callable[[Tournaments], Any]) -> Any:
+    def run(self, work: Callable[[TournamentStore], Any]) -> Any:
         """One verb in one transaction."""
-        return self.database.transact(lambda session: work(Tournaments(session)))
+        return self.database.transact(lambda session: work(TournamentStore(session)))
 
     @rule(id_=IDS, count=st.integers(2, 6), kind=st.sampled_from([ROUND_ROBIN, ELIMINATION]))
     def create(self, id_: str, count: int, kind: str) -> None:
@@ -110,16 +110,16 @@ class TournamentMachine(RuleBasedStateMachine):
         known = self.held.get(id_)
         if known is not None and (known.agents, known.kind) != (agents, kind):
             with pytest.raises(ConflictError):
-                self.run(lambda s: s.create_tournament("Cup", agents, kind, id_))
+                self.run(lambda s: s.create("Cup", agents, kind, id_))
             return
-        self.run(lambda s: s.create_tournament("Cup", agents, kind, id_))
+        self.run(lambda s: s.create("Cup", agents, kind, id_))
         self.held.setdefault(id_, Held(agents, kind))
 
     @rule(id_=IDS, which=st.integers(0, 20), score1=SCORES, score2=SCORES, fresh=st.booleans())
     def play(self, id_: str, which: int, score1: float, score2: float, fresh: bool) -> None:
         """Record a result, mostly of a match that is open."""
         known = self.held.get(id_)
-        matches = self.run(lambda s: s.tournament_matches(id_, completed=False if fresh else None)).items
+        matches = self.run(lambda s: s.matches(id_, completed=False if fresh else None)).items
         if known is None or not matches:
             return
         match = matches[which % len(matches)]
@@ -133,9 +133,9 @@ class TournamentMachine(RuleBasedStateMachine):
             expected = InvalidValue
         if expected is not None:
             with pytest.raises(expected):
-                self.run(lambda s: s.record_match_result(match.match_id, score1, score2))
+                self.run(lambda s: s.record_result(match.match_id, score1, score2))
             return
-        self.run(lambda s: s.record_match_result(match.match_id, score1, score2))
+        self.run(lambda s: s.record_result(match.match_id, score1, score2))
         if pair not in known.results:
             known.play(pair, scores)
 
@@ -147,9 +147,9 @@ class TournamentMachine(RuleBasedStateMachine):
             return
         if known is None or known.status == "completed":
             with pytest.raises(NotFoundError if known is None else ConflictError):
-                self.run(lambda s: s.cancel_tournament(id_))
+                self.run(lambda s: s.cancel(id_))
             return
-        assert self.run(lambda s: s.cancel_tournament(id_)) is (known.status != "cancelled")
+        assert self.run(lambda s: s.cancel(id_)) is (known.status != "cancelled")
         if known.status != "cancelled":
             known.status = "cancelled"
             known.events.append("cancelled")
@@ -174,16 +174,16 @@ class TournamentMachine(RuleBasedStateMachine):
         assert listed == self.held
 
 
-def everything(store: Tournaments) -> list[tuple[Any, ...]]:
+def everything(store: TournamentStore) -> list[tuple[Any, ...]]:
     """All that the store holds, in one transaction."""
     return [
         (
             row,
-            store.tournament_matches(row.tournament_id).items,
-            store.tournament_standings(row.tournament_id),
-            store.tournament_events(row.tournament_id).items,
+            store.matches(row.tournament_id).items,
+            store.standings(row.tournament_id),
+            store.events(row.tournament_id).items,
         )
-        for row in store.tournaments().items
+        for row in store.list().items
     ]
 
 

@@ -15,11 +15,10 @@ from typing import Any
 import pytest
 
 import aragora_db.stores
+from aragora_db.stores import NewInteraction, NewMatch
 from aragora_db.stores.consensus import NewConsensus, NewDissent, NewProof
 from aragora_db.stores.continuum import NewMemory
 from aragora_db.stores.debates import NewCritique, NewDebate, NewResult
-from aragora_db.stores.elo.matches import MatchInput
-from aragora_db.stores.elo.relationships import Interaction
 from aragora_db.stores.insights import NewInsight, NewPattern, NewPerformance, NewSummary
 from aragora_db.stores.positions import NewPosition, NewStatement
 from aragora_db.testing.engines import EngineCase, EngineDatabase
@@ -64,10 +63,10 @@ def each(*names: str) -> Callable[[Any], list[Any]]:
     return lambda rows: [attrgetter(*names)(row) for row in getattr(rows, "items", rows)]
 
 
-def matches(agent: str, count: int) -> list[MatchInput]:
+def matches(agent: str, count: int) -> list[NewMatch]:
     """Matches that an agent wins against new opponents, an hour apart."""
     return [
-        MatchInput(
+        NewMatch(
             f"{agent}-{number}",
             [agent, f"{agent}-rival-{number}"],
             {agent: 1.0, f"{agent}-rival-{number}": 0.0},
@@ -80,14 +79,12 @@ def matches(agent: str, count: int) -> list[MatchInput]:
 # A step is one or two lines; the formatter would make a line of each argument.
 # fmt: off
 
-OPEN_MATCH = Found(lambda store: store.tournament_matches("cup", completed=False).items[0].match_id)
-
 ELO = [
     Step("record_match", "m", ["ada", "bob"], {"ada": 1.0, "bob": 0.0}, "law", created_at=NOON,
          expect={"ada": 16.0, "bob": -16.0}),
     Step("match", "m", of=attrgetter("winner", "domain", "created_at"), expect=("ada", "law", NOON)),
     Step("rating", "ada", of=attrgetter("elo", "wins", "domain_elos"), expect=(1516.0, 1, {"law": 1516.0})),
-    Step("ratings", ["bob", "nobody"], of=lambda found: {name: row.losses for name, row in found.items()},
+    Step("get_ratings", ["bob", "nobody"], of=lambda found: {name: row.losses for name, row in found.items()},
          expect={"bob": 1}),
     Step("leaderboard", of=each("agent_name", "elo"), expect=[("ada", 1516.0), ("bob", 1484.0)]),
     Step("domain_leaderboard", "law", of=each("agent_name", "elo"), expect=[("ada", 1516.0), ("bob", 1484.0)]),
@@ -99,57 +96,71 @@ ELO = [
     Step("head_to_head", "bob", "ada", expect=(1, 0, 1, 0)),
     Step("head_to_head_matches", "bob", "ada", of=each("debate_id"), expect=["m"]),
     Step("history", "ada", of=each("elo", "debate_id", "created_at"), expect=[(1516.0, "m", NOON)]),
-    Step("record_critique", "bob", accepted=True, now=LATER, expect=None),
+    Step("record_critique", "bob", accepted=True, updated_at=LATER, expect=None),
     Step("rating", "bob", of=attrgetter("critiques_total", "critiques_accepted", "updated_at"), expect=(1, 1, LATER)),
-    Step("record_vote", "bob", "m", correct=True, domain="law", now=LATER, of=attrgetter("tag", "elo", "recorded_at"),
-         expect=("voting:m:correct", 1484.0, LATER)),
-    Step("events", "voting:", "bob", of=each("debate_id"), expect=["voting:m:correct"]),
+    Step("record_vote", "bob", "m", correct=True, domain="law", created_at=LATER,
+         of=attrgetter("tag", "elo", "created_at"), expect=("voting:m:correct", 1484.0, LATER)),
+    Step("events", "voting:", agent_name="bob", of=each("debate_id"), expect=["voting:m:correct"]),
     Step("record_verification", "bob", "law", verified=3, disproven=1, event_id="v",
          of=attrgetter("elo", "change"), expect=(1500.0, 16.0)),
-    Step("record_redteam", "bob", 0.0, 3, 4, 1, "s", of=attrgetter("tag", "change"), expect=("redteam_s", -14.0)),
+    Step("record_redteam", "bob", 0.0, 3, 4, 1, session_id="s", of=attrgetter("tag", "change"),
+         expect=("redteam_s", -14.0)),
     Step("record_matches", matches("cyd", 6), of=lambda changes: [change["cyd"] > 10 for change in changes],
          expect=[True] * 6),
     Step("learning", "cyd", of=attrgetter("category", "consistency", "ratings"), expect=("rapid", 1.0, 6)),
-    Step("record_learning", "cyd", "cyd-6", "law", of=attrgetter("tag", "change"),
+    Step("record_learning", "cyd", "cyd-6", domain="law", of=attrgetter("tag", "change"),
          expect=("learning:cyd-6:rapid", 1.5)),
-    Step("update_relationship", "ada", "bob", debates=10, agreements=1, a_wins=5, b_wins=5, now=NOON, expect=None),
-    Step("update_relationships", [Interaction("cyd", "ada", debates=4, agreements=4)], now=NOON, expect=None),
-    Step("relationship", "bob", "ada", of=attrgetter("debates", "agreements", "wins", "losses", "updated_at"),
+]
+
+RELATIONSHIPS = [
+    Step("record", NewInteraction("ada", "bob", debate_count=10, agreement_count=1, a_wins_over_b=5, b_wins_over_a=5),
+         updated_at=NOON, expect=None),
+    Step("record_many", [NewInteraction("cyd", "ada", debate_count=4, agreement_count=4)], updated_at=NOON,
+         expect=None),
+    Step("get", "bob", "ada", of=attrgetter("debates", "agreements", "wins", "losses", "updated_at"),
          expect=(10, 1, 5, 5, NOON)),
-    Step("relationships", "ada", of=each("other", "debates"), expect=[("bob", 10), ("cyd", 4)]),
-    Step("rivals", "ada", min_score=0.6, of=each("other"), expect=["bob"]),
-    Step("allies", "ada", of=each("other"), expect=["cyd"]),
+    Step("list", "ada", of=each("other_name", "debates"), expect=[("bob", 10), ("cyd", 4)]),
+    Step("rivals", "ada", min_score=0.6, of=each("other_name"), expect=["bob"]),
+    Step("allies", "ada", of=each("other_name"), expect=["cyd"]),
+]
+
+CALIBRATION = [
     *[
         Step("record_domain_prediction", "eve", "law", 0.75, correct=correct, expect=score)
         for correct, score in [(True, 0.0625)] * 8 + [(False, 0.5625)] * 2
     ],
     Step("calibration", "eve", of=attrgetter("predictions", "correct", "brier_sum"), expect=(10, 8, 1.625)),
-    Step("calibration_curve", "eve", of=each("key", "accuracy", "expected"), expect=[("0.7-0.8", 0.8, 0.75)]),
-    Step("domain_calibration", "eve", of=each("domain", "predictions"), expect=[("law", 10)]),
-    Step("best_calibrated_domains", "eve", of=each("domain", "brier"), expect=[("law", 0.1625)]),
+    Step("curve", "eve", of=each("key", "accuracy", "expected"), expect=[("0.7-0.8", 0.8, 0.75)]),
+    Step("domains", "eve", of=each("domain", "predictions"), expect=[("law", 10)]),
+    Step("best_domains", "eve", of=each("domain", "brier"), expect=[("law", 0.1625)]),
     Step("expected_calibration_error", "eve", expect=pytest.approx(0.05)),
-    Step("calibration_leaderboard", of=each("agent_name", "quality"), expect=[("eve", 0.8375)]),
+    Step("leaderboard", of=each("agent_name", "quality"), expect=[("eve", 0.8375)]),
     Step("k_multipliers", ["ada", "eve"], expect={"ada": 1.0, "eve": 1.1}),
-    Step("create_tournament", "Cup", ["ada", "bob"], tournament_id="cup", now=NOON,
-         of=attrgetter("status", "total_rounds", "participants", "created_at"),
-         expect=("pending", 1, ["ada", "bob"], NOON)),
-    Step("predict", "cup", "eve", "ada", 0.5, now=NOON, of=attrgetter("predicted_winner", "created_at"),
+    Step("predict", "cup", "eve", "ada", 0.5, created_at=NOON, of=attrgetter("predicted_winner", "created_at"),
          expect=("ada", NOON)),
     Step("prediction", "cup", "eve", of=attrgetter("confidence", "actual_winner"), expect=(0.5, None)),
-    Step("record_match_result", OPEN_MATCH, 1.0, 0.5, "final", now=LATER,
-         of=attrgetter("winner", "score2", "debate_id", "completed_at"), expect=("ada", 0.5, "final", LATER)),
-    Step("tournament", "cup", of=attrgetter("status", "rounds_completed"), expect=("completed", 1)),
-    Step("tournament_matches", "cup", completed=True, of=each("agent1", "agent2"), expect=[("ada", "bob")]),
-    Step("agent_tournament_matches", "bob", of=each("tournament_id", "winner"), expect=[("cup", "ada")]),
-    Step("tournament_standings", "cup", of=each("agent_name", "points"), expect=[("ada", 1.0), ("bob", 0.0)]),
-    Step("tournament_events", "cup", of=each("event_type"), expect=["created", "match_completed", "completed"]),
-    Step("resolve_predictions", "cup", "ada", "law", now=LATER, expect={"eve": 0.25}),
+    Step("resolve_predictions", "cup", "ada", domain="law", resolved_at=LATER, expect={"eve": 0.25}),
     Step("predictions", "eve", of=each("actual_winner", "resolved_at"), expect=[("ada", LATER)]),
     Step("tournament_predictions", "cup", of=each("predictor_agent"), expect=["eve"]),
-    Step("create_tournament", "Off", ["ada", "bob"], tournament_id="off", now=LATER, of=attrgetter("name"),
-         expect="Off"),
-    Step("cancel_tournament", "off", expect=True),
-    Step("tournaments", of=each("tournament_id", "status"), expect=[("off", "cancelled"), ("cup", "completed")]),
+]
+
+OPEN_MATCH = Found(lambda store: store.matches("cup", completed=False).items[0].match_id)
+
+TOURNAMENTS = [
+    Step("create", "Cup", ["ada", "bob"], tournament_id="cup", created_at=NOON,
+         of=attrgetter("status", "total_rounds", "participants", "created_at"),
+         expect=("pending", 1, ["ada", "bob"], NOON)),
+    Step("record_result", OPEN_MATCH, 1.0, 0.5, "final", completed_at=LATER,
+         of=attrgetter("winner", "score2", "debate_id", "completed_at"), expect=("ada", 0.5, "final", LATER)),
+    Step("get", "cup", of=attrgetter("status", "rounds_completed"), expect=("completed", 1)),
+    Step("matches", "cup", completed=True, of=each("agent1", "agent2"), expect=[("ada", "bob")]),
+    Step("agent_matches", "bob", of=each("tournament_id", "winner"), expect=[("cup", "ada")]),
+    Step("standings", "cup", of=each("agent_name", "points"), expect=[("ada", 1.0), ("bob", 0.0)]),
+    Step("events", "cup", of=each("event_type"), expect=["created", "match_completed", "completed"]),
+    Step("create", "Off", ["ada", "bob"], tournament_id="off", created_at=LATER, of=attrgetter("name"), expect="Off"),
+    Step("cancel", "off", expect=True),
+    Step("list", of=each("tournament_id", "status"), expect=[("off", "cancelled"), ("cup", "completed")]),
+    Step("get_many", ["off", "none", "cup"], of=list, expect=["off", "cup"]),
 ]
 
 CONSENSUS = [
@@ -373,6 +384,7 @@ POSITIONS = [
 # fmt: on
 
 STORES = {
+    "CalibrationStore": CALIBRATION,
     "ConsensusStore": CONSENSUS,
     "ContinuumStore": CONTINUUM,
     "DebateStore": DEBATES,
@@ -381,6 +393,8 @@ STORES = {
     "InsightStore": INSIGHTS,
     "PersonaStore": PERSONAS,
     "PositionStore": POSITIONS,
+    "RelationshipStore": RELATIONSHIPS,
+    "TournamentStore": TOURNAMENTS,
 }
 
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from aragora_db.errors import ConflictError
 from aragora_db.models import Base
-from aragora_db.stores import ContinuumStore, EloStore, GenesisStore
+from aragora_db.stores import CalibrationStore, ContinuumStore, EloStore, GenesisStore
 from aragora_db.transfer.rows.translate import CHECKS
 from aragora_db.transfer.source.shapes import DERIVED
 from aragora_db.transfer.target.parking import from_json
@@ -173,7 +173,7 @@ def test_predictions_are_resolved(importer, sources):
         pytest.raises(ConflictError, match="resolved with the winner None"),
         importer.database.session() as session,
     ):
-        EloStore(session).resolve_predictions("t", "grok")
+        CalibrationStore(session).resolve_predictions("t", "grok")
     assert importer.count("elo_calibration_buckets") == 0
     assert importer(verify_only=True).good
 

@@ -1,18 +1,19 @@
-"""Ratings: matches, leaderboards, what else moves a rating, relationships, calibration and tournaments."""
+"""Ratings: `EloStore`, what it takes and what it returns."""
 
-from aragora_db.stores.elo.calibration import Calibration
-from aragora_db.stores.elo.events import RatingEvents
-from aragora_db.stores.elo.leaderboards import Leaderboards
-from aragora_db.stores.elo.matches import Matches
-from aragora_db.stores.elo.records import Records
-from aragora_db.stores.elo.relationships import Relationships
-from aragora_db.stores.elo.tournaments import Tournaments
+from aragora_db.rules.elo_events import Learning, LearningCategory
+from aragora_db.stores.elo.matches import NewMatch
+from aragora_db.stores.elo.results import EloStats, HeadToHead, HistoryEntry, Neighbours, RatingEvent, Standing
+from aragora_db.stores.elo.store import EloStore
 
-__all__ = ["EloStore"]
-
-
-class EloStore(Matches, Leaderboards, Records, RatingEvents, Relationships, Calibration, Tournaments):
-    """Everything about ratings, over one session: ``EloStore(session).record_match(...)``.
-
-    Never commits; see `aragora_db.stores`.
-    """
+__all__ = [
+    "EloStats",
+    "EloStore",
+    "HeadToHead",
+    "HistoryEntry",
+    "Learning",
+    "LearningCategory",
+    "Neighbours",
+    "NewMatch",
+    "RatingEvent",
+    "Standing",
+]

@@ -14,7 +14,7 @@ from aragora_db.stores import EloStore
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-    from aragora_db.stores.elo.leaderboards import Standing
+    from aragora_db.stores import Standing
 
 __all__ = ["Board", "BoardCheck"]
 
