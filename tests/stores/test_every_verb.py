@@ -413,7 +413,7 @@ def test_every_verb(name: str, engine_case: EngineCase, fresh_databases: FreshDa
 
 def test_no_store_is_missing():
     """A store that the table forgets would run on two drivers only."""
-    assert set(STORES) == {name for name in aragora_db.stores.__all__ if name.endswith("Store")}
+    assert set(STORES) == {name for name in aragora_db.stores.__all__ if name.endswith("Store") and name != "Store"}
 
 
 @pytest.mark.parametrize("name", STORES)
