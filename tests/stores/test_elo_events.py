@@ -14,7 +14,8 @@ from aragora_db import Database
 from aragora_db.errors import ConflictError, InvalidValue
 from aragora_db.models import EloHistory, EloRating
 from aragora_db.rules.elo_events import Learning, LearningCategory
-from aragora_db.stores import EloStore, RatingEvent
+from aragora_db.rules.installation import Rules
+from aragora_db.stores import CalibrationStore, EloStore, NewMatch, RatingEvent
 from aragora_db.testing.engines import EngineDatabase
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -228,3 +229,42 @@ def test_verifications_at_the_same_time(plain_database: Database, race: Callable
     race([store(lambda s: s.record_verification("a", "law", 1, event_id="e"))] * 4)
     found = plain_database.transact(rating)
     assert (found.elo, found.domain_elos) == (1556.0, {"law": 1556.0})
+
+
+def test_rules_of_an_installation(database: EngineDatabase):
+    """Every verb that makes a rating, or knows K, takes both from the rules; one that forgets mixes two scales."""
+    rules = Rules(initial_rating=1000.0, k_factor=10.0)
+
+    def work(session: Session) -> dict[str, tuple[float, dict[str, float]]]:
+        elo = EloStore(session, rules=rules)
+        match = elo.record_match("m", ["a", "b"], {"a": 1.0, "b": 0.0}, "law")
+        assert (match, elo.record_redteam("a", 1.0, 0, 1).change) == ({"a": 5.0, "b": -5.0}, 3.0)
+        elo.record_matches([NewMatch("n", ["c", "d"], {"c": 1.0, "d": 0.0}, "law")])
+        elo.record_critique("e", accepted=True)
+        for number in range(5):
+            elo.record_vote("f", f"m{number}", correct=True)
+        elo.record_verification("g", "law", 1)
+        CalibrationStore(session, rules=rules).record_domain_prediction("h", "law", 0.5, correct=True)
+        risen(session, "i", 1, 2, 3, 4, 5)
+        elo.record_learning("i", "m")
+        found = elo.get_ratings(list("abcdefghi"))
+        return {name: (rating.elo, dict(rating.domain_elos)) for name, rating in found.items()}
+
+    assert database.run(work) == {
+        "a": (1008.0, {"law": 1005.0}),
+        "b": (995.0, {"law": 995.0}),
+        "c": (1005.0, {"law": 1005.0}),
+        "d": (995.0, {"law": 995.0}),
+        "e": (1000.0, {}),
+        "f": (1000.0, {"general": 1004.0}),
+        "g": (1008.0, {"law": 1008.0}),
+        "h": (1000.0, {}),
+        "i": (5.0, {"general": 1000.25}),
+    }
+
+
+@pytest.mark.parametrize("wrong", [{"k_factor": -1.0}, {"k_factor": float("inf")}, {"initial_rating": float("nan")}])
+def test_rules_that_cannot_be(wrong: dict[str, float]):
+    """A rating that is no number would be refused by the database, in the middle of a match."""
+    with pytest.raises(InvalidValue, match=next(iter(wrong))):
+        Rules(**wrong)

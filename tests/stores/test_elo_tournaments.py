@@ -91,11 +91,11 @@ def test_round_robin_to_the_end(database: EngineDatabase):
     assert database.run(store(lambda s: s.record_result(second.match_id, 3, 0, completed_at=LATER))).winner == "a"
     assert state(database) == ("completed", 3, 3)
     assert sorted(happened(database)) == sorted(["created", *["match_completed"] * 3, "completed"])
-    assert database.run(store(lambda s: s.standings("t"))) == [
+    assert database.run(store(lambda s: s.standings("t"))).items == (
         TournamentStanding("a", 1.5, 1, 0, 1, 3.5),
         TournamentStanding("c", 1.0, 1, 1, 0, 1.0),
         TournamentStanding("b", 0.5, 0, 1, 1, 0.9),
-    ]
+    )
 
 
 def test_events_of_one_time_are_in_order(database: EngineDatabase):
@@ -208,7 +208,7 @@ def test_lists(database: EngineDatabase):
     play_first(database, 1, 0, "t1")
 
     def of_a(limit: int, after: str | None = None, completed: bool | None = None) -> Any:
-        page = database.run(store(lambda s: s.agent_matches("a", limit, after, completed=completed)))
+        page = database.run(store(lambda s: s.agent_matches("a", limit=limit, after=after, completed=completed)))
         return [(match.tournament_id, match.agent1 + match.agent2) for match in page.items], page.next
 
     first, after = of_a(2)
