@@ -15,34 +15,57 @@ if TYPE_CHECKING:
     from aragora_db.stores.debates import DebateStore
     from aragora_db.stores.elo import EloStore
     from aragora_db.stores.genesis import GenesisStore
-    from aragora_db.stores.insights import InsightStore
+    from aragora_db.stores.insights import (
+        AgentStats,
+        InsightStore,
+        InsightType,
+        NewInsight,
+        NewPattern,
+        NewPerformance,
+        NewSummary,
+        UsageStats,
+    )
     from aragora_db.stores.paging import Page
     from aragora_db.stores.personas import PersonaStore
     from aragora_db.stores.positions import PositionStore
 
 __all__ = [
+    "AgentStats",
     "ConsensusStore",
     "ContinuumStore",
     "DebateStore",
     "EloStore",
     "GenesisStore",
     "InsightStore",
+    "InsightType",
+    "NewInsight",
+    "NewPattern",
+    "NewPerformance",
+    "NewSummary",
     "Page",
     "PersonaStore",
     "PositionStore",
+    "UsageStats",
 ]
 
 # As in `aragora_db`: a program that uses one store does not load the others.
 _HOMES = {
+    "AgentStats": "insights",
     "ConsensusStore": "consensus",
     "ContinuumStore": "continuum",
     "DebateStore": "debates",
     "EloStore": "elo",
     "GenesisStore": "genesis",
     "InsightStore": "insights",
+    "InsightType": "insights",
+    "NewInsight": "insights",
+    "NewPattern": "insights",
+    "NewPerformance": "insights",
+    "NewSummary": "insights",
     "Page": "paging",
     "PersonaStore": "personas",
     "PositionStore": "positions",
+    "UsageStats": "insights",
 }
 
 
