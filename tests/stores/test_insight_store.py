@@ -43,7 +43,7 @@ def counts(session: Session) -> list[int]:
 
 def test_a_debate_is_recorded_whole(database: EngineDatabase):
     """Every row of a debate, as Aragora would have written it."""
-    database.run(store(lambda s: s.record_debate(SUMMARY, INSIGHTS, PERFORMANCES, now=NOON)))
+    database.run(store(lambda s: s.record_debate(SUMMARY, INSIGHTS, PERFORMANCES, created_at=NOON)))
     summary = database.run(store(lambda s: s.summary("d1")))
     assert (summary.task, summary.consensus_reached, summary.duration_seconds) == ("Harden a cache", True, 12.5)
     assert (summary.total_insights, summary.created_at) == (3, NOON)
@@ -52,7 +52,7 @@ def test_a_debate_is_recorded_whole(database: EngineDatabase):
     assert [insight.id for insight in insights] == ["d1_consensus_0", "d1_pattern_0", "d1_pattern_1"]
     assert (insights[0].agents_involved, insights[0].evidence) == (["claude", "grok"], ["proof", {"n": 1.0}])
     assert (insights[0].confidence, insights[1].confidence, insights[0].metadata_) == (0.9, 0.5, {})
-    assert database.run(store(lambda s: s.insight("d1_pattern_1"))).title == "retries"
+    assert database.run(store(lambda s: s.get("d1_pattern_1"))).title == "retries"
     words = sa.select(InsightKeywords.words).where(InsightKeywords.owner_id == "d1_consensus_0")
     assert "locks" in str(database.run(lambda session: session.scalar(words)))
     patterns = database.run(store(lambda s: s.patterns())).items
@@ -67,7 +67,7 @@ def test_the_same_debate_again(database: EngineDatabase):
     """Aragora counts performances and patterns twice when a call is repeated; here nothing changes."""
     for day in range(2):
         summary = database.run(
-            store(lambda s: s.record_debate(SUMMARY, INSIGHTS, PERFORMANCES, now=NOON + timedelta(days=day)))  # noqa: B023
+            store(lambda s: s.record_debate(SUMMARY, INSIGHTS, PERFORMANCES, created_at=NOON + timedelta(days=day)))  # noqa: B023
         )
         assert summary.created_at == NOON
     assert database.run(counts) == [3, 2]
@@ -143,13 +143,13 @@ def test_patterns_add_up(database: EngineDatabase):
         "d2": [NewPattern("p", "c", 0.9), NewPattern("q", "c"), NewPattern("p", "b")],
     }
     for debate, patterns in shown.items():
-        database.run(store(lambda s: s.record_debate(NewSummary(debate), patterns=patterns, now=NOON)))  # noqa: B023
+        database.run(store(lambda s: s.record_debate(NewSummary(debate), patterns=patterns, created_at=NOON)))  # noqa: B023
     first, *others = database.run(store(lambda s: s.patterns())).items
     assert (first.category, first.pattern_text, first.occurrence_count) == ("c", "p", 3)
     assert first.avg_severity == pytest.approx(0.5)
     assert first.debate_ids == ["d1", "d2"]
     assert [(p.category, p.pattern_text, p.avg_severity) for p in others] == [("b", "p", 0.5), ("c", "q", 0.5)]
-    assert [p.pattern_text for p in database.run(store(lambda s: s.patterns("c"))).items] == ["p", "q"]
+    assert [p.pattern_text for p in database.run(store(lambda s: s.patterns(category="c"))).items] == ["p", "q"]
     assert len(database.run(store(lambda s: s.patterns(min_occurrences=2))).items) == 1
     page = database.run(store(lambda s: s.patterns(limit=1)))
     assert database.run(store(lambda s: s.patterns(after=page.next))).items[0].category == "b"
@@ -164,7 +164,7 @@ def test_a_pattern_of_an_old_file(database: EngineDatabase):
         session.add(PatternCluster(category="c", pattern_text="q", first_seen=NOON, last_seen=later, debate_ids=["d"]))
         session.flush()
         patterns = [NewPattern("p", "c", 0.0), NewPattern("q", "c")]
-        InsightStore(session).record_debate(NewSummary("d"), patterns=patterns, now=NOON)
+        InsightStore(session).record_debate(NewSummary("d"), patterns=patterns, created_at=NOON)
 
     database.run(fill)
     p, q = sorted(database.run(store(lambda s: s.patterns())).items, key=lambda row: row.pattern_text)
@@ -176,21 +176,21 @@ def test_listings(database: EngineDatabase):
     """The surest, the newest, and what matters to a reader, page by page the same."""
     for number, confidence in enumerate((0.5, 0.9, 0.5)):
         insights = [NewInsight("decision", "t", confidence=confidence), NewInsight("dissent", "t", confidence=0.7)]
-        now = NOON + timedelta(days=number)
-        database.run(store(lambda s: s.record_debate(NewSummary(f"d{number}"), insights, now=now)))  # noqa: B023
+        at = NOON + timedelta(days=number)
+        database.run(store(lambda s: s.record_debate(NewSummary(f"d{number}"), insights, created_at=at)))  # noqa: B023
 
-    def all_of(name: str, *arguments: Any) -> list[str]:
+    def all_of(name: str, *arguments: Any, **filters: Any) -> list[str]:
         found: list[str] = []
         after = None
         while True:
-            page = database.run(store(lambda s: getattr(s, name)(*arguments, limit=2, after=after)))  # noqa: B023
+            page = database.run(store(lambda s: getattr(s, name)(*arguments, **filters, limit=2, after=after)))  # noqa: B023
             found.extend(insight.id for insight in page.items)
             after = page.next
             if after is None:
                 return found
 
-    assert all_of("surest", "decision") == ["d1_decision_0", "d0_decision_0", "d2_decision_0"]
-    assert all_of("surest")[:2] == ["d1_decision_0", "d0_dissent_0"]
+    assert all_of("most_confident", type="decision") == ["d1_decision_0", "d0_decision_0", "d2_decision_0"]
+    assert all_of("most_confident")[:2] == ["d1_decision_0", "d0_dissent_0"]
     assert all_of("recent")[:3] == ["d2_decision_0", "d2_dissent_0", "d1_decision_0"]
     assert all_of("search", "T") == all_of("recent")
     assert len(all_of("recent")) == 6
@@ -200,7 +200,7 @@ def test_listings(database: EngineDatabase):
 def test_old_types_are_read(database: EngineDatabase):
     """A type that nobody writes any more must not make old rows unreadable."""
     database.run(lambda session: session.add(Insight(id="x", type="hunch", title="t", debate_id="d")))
-    assert [i.type for i in database.run(store(lambda s: s.surest("hunch"))).items] == ["hunch"]
+    assert [i.type for i in database.run(store(lambda s: s.most_confident(type="hunch"))).items] == ["hunch"]
 
 
 def test_search(database: EngineDatabase):

@@ -31,17 +31,19 @@ def test_rankings(database: EngineDatabase):
     }
     for debate, performances in debates.items():
         database.run(store(lambda s: s.record_debate(NewSummary(debate), (), performances)))  # noqa: B023
-    rankings = database.run(store(lambda s: s.rankings()))
+    rankings = database.run(store(lambda s: s.ranking())).items
+    first = database.run(store(lambda s: s.ranking(limit=1)))
+    rest = database.run(store(lambda s: s.ranking(after=first.next)))
     assert rankings[0] == AgentStats("a", 2, 0.5, 0.5, 0.75, 2, 2, 3)
     assert [stats.agent_name for stats in rankings] == ["a", "c", "b", "d"]
-    assert [stats.agent_name for stats in database.run(store(lambda s: s.rankings(min_debates=2)))] == ["a", "c"]
-    assert database.run(store(lambda s: s.rankings(limit=1))) == rankings[:1]
+    assert [stats.agent_name for stats in database.run(store(lambda s: s.ranking(min_debates=2)))] == ["a", "c"]
+    assert (*first, *rest) == rankings
     assert database.run(store(lambda s: s.agent_stats("a"))) == rankings[0]
     assert all(type(value) in {str, int, float} for value in vars(rankings[0]).values())
     assert database.run(store(lambda s: s.agent_stats("nobody"))) is None
     for wrong in ({"limit": 0}, {"min_debates": -1}):
         with pytest.raises(InvalidValue):
-            database.run(store(lambda s: s.rankings(**wrong)))  # noqa: B023
+            database.run(store(lambda s: s.ranking(**wrong)))  # noqa: B023
 
 
 def test_usage(database: EngineDatabase):
@@ -66,8 +68,8 @@ def test_usage(database: EngineDatabase):
 def test_wisdom(database: EngineDatabase):
     """Each piece is used once, the newest first, and each loop has its own."""
     for number, loop in enumerate("aaab"):
-        text, now = f"advice {number}", NOON + timedelta(minutes=number // 2)
-        database.run(store(lambda s: s.submit_wisdom(loop, text, context_tags=["x"], now=now)))  # noqa: B023
+        text, at = f"advice {number}", NOON + timedelta(minutes=number // 2)
+        database.run(store(lambda s: s.submit_wisdom(loop, text, context_tags=["x"], created_at=at)))  # noqa: B023
     page = database.run(store(lambda s: s.unused_wisdom("a", limit=2)))
     rest = database.run(store(lambda s: s.unused_wisdom("a", after=page.next)))
     first, second, third = page.items + rest.items

@@ -64,7 +64,7 @@ CALLS = {
     "debates by words": (1, lambda session: DebateStore(session).search("w77")),
     "insights by words": (1, lambda session: InsightStore(session).search("w77")),
     "recent insights": (1, lambda session: InsightStore(session).recent(limit=20)),
-    "the surest of a type": (1, lambda session: InsightStore(session).surest("t7", limit=20)),
+    "the most confident of a type": (1, lambda session: InsightStore(session).most_confident(type="t7", limit=20)),
     "the fittest": (1, lambda session: GenesisStore(session).fittest(limit=20)),
     "events of a type": (1, lambda session: GenesisStore(session).events("t7", limit=20)),
     "history of a domain": (1, lambda session: ConsensusStore(session).history(domain="x7", limit=20)),

@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy.orm import Session
-
 from aragora_db.rules.insights import InsightType
-from aragora_db.stores.insights.agents import Agents, AgentStats
-from aragora_db.stores.insights.listing import Listing
-from aragora_db.stores.insights.news import NewInsight, NewPattern, NewPerformance, NewSummary
-from aragora_db.stores.insights.recording import Recording
-from aragora_db.stores.insights.search import Search
-from aragora_db.stores.insights.usage import Usage, UsageStats
-from aragora_db.stores.insights.wisdom import Wisdom
+from aragora_db.stores.insights.inputs import NewInsight, NewPattern, NewPerformance, NewSummary
+from aragora_db.stores.insights.store import AgentStats, InsightStore, UsageStats
 
 __all__ = [
     "AgentStats",
@@ -23,14 +16,3 @@ __all__ = [
     "NewSummary",
     "UsageStats",
 ]
-
-
-class InsightStore(Recording, Listing, Search, Agents, Usage, Wisdom):
-    """What can be learned from debates. Never commits; see `aragora_db.stores`.
-
-    Args:
-        session: the transaction everything happens in.
-    """
-
-    def __init__(self, session: Session) -> None:
-        self.session = session

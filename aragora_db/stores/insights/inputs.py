@@ -1,17 +1,16 @@
-"""What a debate brings: its summary, insights, performances and patterns, before they are rows."""
+"""What `InsightStore.record_debate` takes, and the checked rows that it makes of it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from aragora_db.errors import InvalidValue
 from aragora_db.rules.insights import DEFAULT_CATEGORY, DEFAULT_SEVERITY, InsightType, gather, insight_ids
 from aragora_db.stores import checks
 
-__all__ = ["NewInsight", "NewPattern", "NewPerformance", "NewSummary", "News"]
+__all__ = ["DebateRows", "NewInsight", "NewPattern", "NewPerformance", "NewSummary", "debate_rows"]
 
 
 @dataclass(frozen=True)
@@ -98,67 +97,68 @@ class NewPattern:
     severity: float = DEFAULT_SEVERITY
 
 
-class News:
-    """Everything of one debate as values by attribute, checked.
+@dataclass(frozen=True)
+class DebateRows:
+    """The checked rows of one debate, as values by attribute.
+
+    Attributes:
+        summary: the row of `DebateSummary`.
+        insights: rows of `Insight`, by id.
+        performances: rows of `AgentPerformance`.
+        patterns: rows of `PatternCluster`, by category and text.
+    """
+
+    summary: dict[str, Any]
+    insights: list[dict[str, Any]]
+    performances: list[dict[str, Any]]
+    patterns: list[dict[str, Any]]
+
+
+def debate_rows(
+    summary: NewSummary,
+    insights: Sequence[NewInsight],
+    performances: Sequence[NewPerformance],
+    patterns: Sequence[NewPattern] | None,
+    created_at: datetime,
+) -> DebateRows:
+    """Check what was learned from a debate and return its rows.
 
     Args:
         summary: the debate.
         insights: what was learned.
-        performances: who contributed what.
-        patterns: which patterns came up; None takes them from the insights of type pattern, as Aragora does.
-        now: the time of every row.
+        performances: the contribution of each agent.
+        patterns: the patterns that came up; None takes them from the insights of type pattern, as Aragora does.
+        created_at: the time of every row.
 
     Raises:
         InvalidValue: an argument is out of range.
     """
-
-    def __init__(
-        self,
-        summary: NewSummary,
-        insights: Sequence[NewInsight],
-        performances: Sequence[NewPerformance],
-        patterns: Sequence[NewPattern] | None,
-        now: datetime,
-    ) -> None:
-        debate_id = checks.name("debate_id", summary.debate_id)
-        seconds = summary.duration_seconds
-        checks.names("performances", [performance.agent_name for performance in performances])
-        self.insights = _insights(debate_id, insights, now)
-        self.performances = [_performance(each, debate_id, now) for each in performances]
-        self.summary: dict[str, Any] = {
+    debate_id = checks.name("debate_id", summary.debate_id)
+    seconds = summary.duration_seconds
+    checks.names("performances", [performance.agent_name for performance in performances])
+    insight_rows = _insights(debate_id, insights, created_at)
+    return DebateRows(
+        summary={
             "debate_id": debate_id,
             "task": summary.task,
             "consensus_reached": summary.consensus_reached,
             "duration_seconds": None if seconds is None else checks.finite("duration_seconds", seconds),
-            "total_insights": len(self.insights),
+            "total_insights": len(insight_rows),
             "key_takeaway": summary.key_takeaway,
-            "agent_performances": [_short(performance) for performance in performances],
-            "created_at": now,
-        }
-        shown = _shown(insights) if patterns is None else patterns
-        occurrences = gather(
-            (
-                checks.name("pattern category", pattern.category),
-                checks.name("pattern text", pattern.text),
-                checks.share("pattern severity", pattern.severity),
-            )
-            for pattern in shown
-        )
-        self.patterns: list[dict[str, Any]] = [
-            {
-                "category": category,
-                "pattern_text": text,
-                "occurrence_count": times,
-                "avg_severity": severity,
-                "debate_ids": [debate_id],
-                "first_seen": now,
-                "last_seen": now,
-            }
-            for (category, text), (times, severity) in occurrences.items()
-        ]
+            "agent_performances": [_in_summary(performance) for performance in performances],
+            "created_at": created_at,
+        },
+        insights=insight_rows,
+        performances=[_performance(each, debate_id, created_at) for each in performances],
+        patterns=_patterns(
+            debate_id,
+            _shown(insights) if patterns is None else [_occurrence(pattern) for pattern in patterns],
+            created_at,
+        ),
+    )
 
 
-def _insights(debate_id: str, insights: Sequence[NewInsight], now: datetime) -> list[dict[str, Any]]:
+def _insights(debate_id: str, insights: Sequence[NewInsight], created_at: datetime) -> list[dict[str, Any]]:
     types = [checks.member("type", InsightType, insight.type) for insight in insights]
     ids = [
         made if insight.id is None else insight.id
@@ -174,7 +174,7 @@ def _insights(debate_id: str, insights: Sequence[NewInsight], now: datetime) -> 
             "debate_id": debate_id,
             "agents_involved": checks.names("agents_involved", insight.agents_involved),
             "evidence": list(insight.evidence),
-            "created_at": now,
+            "created_at": created_at,
             "metadata_": dict(insight.metadata),
         }
         for insight, type_, id_ in zip(insights, types, checks.names("insights", ids), strict=True)
@@ -182,7 +182,7 @@ def _insights(debate_id: str, insights: Sequence[NewInsight], now: datetime) -> 
     return sorted(rows, key=lambda row: str(row["id"]))
 
 
-def _performance(performance: NewPerformance, debate_id: str, now: datetime) -> dict[str, Any]:
+def _performance(performance: NewPerformance, debate_id: str, created_at: datetime) -> dict[str, Any]:
     counters = ("proposals_made", "critiques_given", "critiques_received")
     return {
         "agent_name": performance.agent_name,
@@ -192,12 +192,12 @@ def _performance(performance: NewPerformance, debate_id: str, now: datetime) -> 
         "vote_aligned": performance.vote_aligned,
         "avg_critique_severity": checks.share("avg_critique_severity", performance.avg_critique_severity),
         "contribution_score": checks.share("contribution_score", performance.contribution_score),
-        "created_at": now,
+        "created_at": created_at,
     }
 
 
-def _short(performance: NewPerformance) -> dict[str, Any]:
-    """As Aragora writes it into the summary."""
+def _in_summary(performance: NewPerformance) -> dict[str, Any]:
+    """Return a performance as Aragora writes it into the summary."""
     return {
         "agent": performance.agent_name,
         "proposals": performance.proposals_made,
@@ -206,13 +206,37 @@ def _short(performance: NewPerformance) -> dict[str, Any]:
     }
 
 
-def _shown(insights: Sequence[NewInsight]) -> list[NewPattern]:
-    patterns: list[NewPattern] = []
-    for insight in insights:
-        if insight.type == InsightType.PATTERN:
-            category = insight.metadata.get("category", DEFAULT_CATEGORY)
-            severity = insight.metadata.get("avg_severity", DEFAULT_SEVERITY)
-            if not isinstance(category, str):
-                raise InvalidValue(f"metadata['category'] of the pattern {insight.title!r} must be text")
-            patterns.append(NewPattern(insight.title, category, severity))
-    return patterns
+def _occurrence(pattern: NewPattern) -> tuple[str, str, float]:
+    return (
+        checks.name("category", pattern.category),
+        checks.name("text", pattern.text),
+        checks.share("severity", pattern.severity),
+    )
+
+
+def _shown(insights: Sequence[NewInsight]) -> list[tuple[str, str, float]]:
+    """Return category, text and severity of the patterns that the insights of type pattern tell of."""
+    return [
+        (
+            checks.name("metadata['category']", insight.metadata.get("category", DEFAULT_CATEGORY)),
+            insight.title,
+            checks.share("metadata['avg_severity']", insight.metadata.get("avg_severity", DEFAULT_SEVERITY)),
+        )
+        for insight in insights
+        if insight.type == InsightType.PATTERN
+    ]
+
+
+def _patterns(debate_id: str, shown: Iterable[tuple[str, str, float]], created_at: datetime) -> list[dict[str, Any]]:
+    return [
+        {
+            "category": category,
+            "pattern_text": text,
+            "occurrence_count": times,
+            "avg_severity": severity,
+            "debate_ids": [debate_id],
+            "first_seen": created_at,
+            "last_seen": created_at,
+        }
+        for (category, text), (times, severity) in gather(shown).items()
+    ]
