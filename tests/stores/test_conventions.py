@@ -29,14 +29,15 @@ VERBS = [
 ]
 
 # Nouns and articles with which a docstring would describe instead of saying what the verb does.
-NOT_VERBS = set(
-    ["A", "An", "All", "At", "How", "If", "It", "One", "That", "The", "Where", "Whether", "What", "Which", "Who"]
+NOT_VERBS = frozenset(
+    ("A", "An", "All", "At", "How", "If", "It", "One", "That", "The", "Where", "Whether", "What", "Which", "Who")
 )
 
 EXCEPTIONS = {
     "EloStore.record_match": "its signature is fixed; `record_matches` takes `NewMatch`",
     "DebateStore.update": "each value is optional by itself, and UNSET by default",
     "DebateStore.critiques_by": "the column of critiques is called agent",
+    "GenesisStore.verify_ledger": "limit bounds the problems that its report lists",
     "ConsensusStore.clean_up": "limit bounds the rows it moves; without one it moves all",
 }
 """Verbs that differ, and why."""

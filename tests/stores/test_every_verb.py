@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import aragora_db.stores
-from aragora_db.stores import NewInteraction, NewMatch
+from aragora_db.stores import NewGenome, NewInteraction, NewMatch
 from aragora_db.stores.consensus import NewConsensus, NewDissent, NewProof
 from aragora_db.stores.continuum import NewMemory
 from aragora_db.stores.debates import NewCritique, NewDebate, NewResult
@@ -261,20 +261,20 @@ DEBATES = [
 ]
 
 GENESIS = [
-    Step("save_genome", "ada", genome_id="g", traits={"direct": 0.5}, expertise={"law": 1.0}, now=NOON,
+    Step("save", NewGenome("ada", "g", traits={"direct": 0.5}, expertise={"law": 1.0}), updated_at=NOON,
          of=attrgetter("traits", "expertise", "fitness_score", "created_at"),
          expect=({"direct": 0.5}, {"law": 1.0}, 0.5, NOON)),
-    Step("save_genome", "ada", genome_id="h", parent_genomes=["g", "gone"], generation=1, fitness_score=0.75,
+    Step("save", NewGenome("ada", "h", parent_genomes=["g", "gone"], generation=1, fitness_score=0.75),
          of=attrgetter("parent_genomes"), expect=["g", "gone"]),
-    Step("genome", "h", of=attrgetter("generation", "fitness_score"), expect=(1, 0.75)),
-    Step("genomes", ["h", "none", "g"], of=list, expect=["h", "g"]),
-    Step("record_outcome", "g", consensus=True, now=LATER,
+    Step("get", "h", of=attrgetter("generation", "fitness_score"), expect=(1, 0.75)),
+    Step("get_many", ["h", "none", "g"], of=list, expect=["h", "g"]),
+    Step("record_outcome", "g", consensus=True, updated_at=LATER,
          of=attrgetter("fitness_score", "debates_participated", "updated_at"), expect=(0.4, 1, LATER)),
     Step("fittest", of=each("genome_id"), expect=["h", "g"]),
     Step("named", "ada", of=each("genome_id"), expect=["h", "g"]),
     Step("lineage", "h", of=lambda found: ([each("genome_id")(row) for row in found.generations], found.missing),
          expect=([["g"]], ("gone",))),
-    Step("save_population", "p", ["h", "g"], generation=2, now=NOON, of=attrgetter("genome_ids", "created_at"),
+    Step("save_population", "p", ["h", "g"], generation=2, created_at=NOON, of=attrgetter("genome_ids", "created_at"),
          expect=(["h", "g"], NOON)),
     Step("population", "p", of=lambda found: (found.population.generation, each("genome_id")(found.genomes)),
          expect=(2, ["h", "g"])),
@@ -282,18 +282,19 @@ GENESIS = [
     Step("set_active_population", "p", expect=None),
     Step("active_population", of=attrgetter("population.population_id"), expect="p"),
     Step("append_debate", "p", "d", of=attrgetter("debate_history"), expect=["d"]),
-    Step("append", "birth", {"n": 1}, event_id="1", now=NOON, of=attrgetter("parent_event_id", "timestamp"),
+    Step("append_event", "birth", {"n": 1}, event_id="1", timestamp=NOON, of=attrgetter("parent_event_id", "timestamp"),
          expect=(None, NOON)),
-    Step("append", "death", {"n": 1.5}, event_id="2", now=LATER, of=attrgetter("parent_event_id"), expect="1"),
+    Step("append_event", "death", {"n": 1.5}, event_id="2", timestamp=LATER, of=attrgetter("parent_event_id"),
+         expect="1"),
     Step("event", "2", of=attrgetter("event_type", "data", "timestamp"), expect=("death", {"n": 1.5}, LATER)),
     Step("events", since=LATER, of=each("event_id"), expect=["2"]),
     Step("children", "1", of=each("event_id"), expect=["2"]),
-    Step("verify", of=attrgetter("events", "intact"), expect=(2, True)),
+    Step("verify_ledger", of=attrgetter("events", "intact"), expect=(2, True)),
     Step("set_active_population", None, expect=None),
     Step("delete_population", "p", expect=None),
     Step("population", "p", expect=None),
-    Step("delete_genome", "g", expect=None),
-    Step("genomes", ["g", "h"], of=list, expect=["h"]),
+    Step("delete", "g", expect=None),
+    Step("get_many", ["g", "h"], of=list, expect=["h"]),
 ]
 
 OLDEST_WISDOM = Found(lambda store: store.unused_wisdom("loop").items[-1].id)

@@ -17,7 +17,7 @@ from aragora_db.errors import ConflictError, InvalidValue, NotFoundError
 from aragora_db.models import GenesisEvent
 from aragora_db.rules.ledger import Flaw
 from aragora_db.stores import GenesisStore
-from aragora_db.stores.genesis import verification
+from aragora_db.stores.genesis import ledger
 from aragora_db.testing.engines import EngineDatabase
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -34,7 +34,7 @@ def store(work: Callable[[GenesisStore], Any]) -> Callable[[Session], Any]:
 def three(session: Session) -> None:
     """A ledger of three events, ids 1 to 3."""
     for number in "123":
-        GenesisStore(session).append("birth", {"n": int(number)}, event_id=number, now=NOON)
+        GenesisStore(session).append_event("birth", {"n": int(number)}, event_id=number, timestamp=NOON)
 
 
 def imported(event_id: str, **other: Any) -> GenesisEvent:
@@ -69,7 +69,7 @@ def test_a_chain(database: EngineDatabase):
         "timestamp": "2026-03-01T12:00:00.000001+00:00",
     }
     assert two.content_hash == hashlib.sha256(two.hashed_text.encode()).hexdigest()
-    report = database.run(store(lambda s: s.verify()))
+    report = database.run(store(lambda s: s.verify_ledger()))
     assert (report.events, report.broken, report.unverifiable) == (3, 0, 0)
     assert report.head == three_.content_hash
     assert report.intact
@@ -77,24 +77,28 @@ def test_a_chain(database: EngineDatabase):
 
 def test_every_value_verifies_after_a_round_trip(database: EngineDatabase):
     """A number that the database spells in another way must not look like a forgery."""
-    database.run(store(lambda s: s.append("birth", AWKWARD, now=datetime.max.replace(tzinfo=UTC) - timedelta(days=1))))
-    database.run(store(lambda s: s.append("birth", {})))
-    assert database.run(store(lambda s: s.verify())).intact
+    database.run(
+        store(
+            lambda s: s.append_event("birth", AWKWARD, timestamp=datetime.max.replace(tzinfo=UTC) - timedelta(days=1))
+        )
+    )
+    database.run(store(lambda s: s.append_event("birth", {})))
+    assert database.run(store(lambda s: s.verify_ledger())).intact
 
 
 def test_a_clock_that_is_behind(database: EngineDatabase):
     """A server with a slow clock must not fork the chain: its event would not be the newest."""
     database.run(three)
-    late = database.run(store(lambda s: s.append("birth", {}, event_id="0", now=NOON - timedelta(days=1))))
+    late = database.run(store(lambda s: s.append_event("birth", {}, event_id="0", timestamp=NOON - timedelta(days=1))))
     assert (late.parent_event_id, late.timestamp) == ("3", NOON + timedelta(microseconds=3))
-    assert database.run(store(lambda s: s.append("birth", {}))).parent_event_id == "0"
+    assert database.run(store(lambda s: s.append_event("birth", {}))).parent_event_id == "0"
 
 
 def test_the_same_event_again(database: EngineDatabase):
     """A retried call must not write history twice, nor rewrite it."""
     database.run(three)
-    again = database.run(store(lambda s: s.append("birth", {"n": 2.0 - 0}, event_id="9", now=NOON)))
-    same = database.run(store(lambda s: s.append("birth", {"n": 2.0}, event_id="9", parent_event_id="3")))
+    again = database.run(store(lambda s: s.append_event("birth", {"n": 2.0 - 0}, event_id="9", timestamp=NOON)))
+    same = database.run(store(lambda s: s.append_event("birth", {"n": 2.0}, event_id="9", parent_event_id="3")))
     assert (again.timestamp, again.content_hash) == (same.timestamp, same.content_hash)
     for event_type, data, parent in (
         ("death", {"n": 2}, None),
@@ -103,9 +107,9 @@ def test_the_same_event_again(database: EngineDatabase):
     ):
         with pytest.raises(ConflictError):
             database.run(
-                store(lambda s: s.append(event_type, data, event_id="2", parent_event_id=parent))  # noqa: B023
+                store(lambda s: s.append_event(event_type, data, event_id="2", parent_event_id=parent))  # noqa: B023
             )
-    assert database.run(store(lambda s: s.verify())).events == 4
+    assert database.run(store(lambda s: s.verify_ledger())).events == 4
 
 
 def test_what_an_event_cannot_be(database: EngineDatabase):
@@ -118,21 +122,21 @@ def test_what_an_event_cannot_be(database: EngineDatabase):
         ("t", {"x": "\x00"}, {}),
         ("t", {"x": object()}, {}),
         ("t", {}, {"event_id": "x" * 1025}),
-        ("t", {}, {"now": naive}),
+        ("t", {}, {"timestamp": naive}),
         ("x" * 1025, {}, {}),
     ):
         with pytest.raises(InvalidValue):
-            database.run(store(lambda s: s.append(event_type, data, **more)))  # noqa: B023
+            database.run(store(lambda s: s.append_event(event_type, data, **more)))  # noqa: B023
     with pytest.raises(NotFoundError, match="gone"):
-        database.run(store(lambda s: s.append("t", {}, parent_event_id="gone")))
-    report = database.run(store(lambda s: s.verify()))
+        database.run(store(lambda s: s.append_event("t", {}, parent_event_id="gone")))
+    report = database.run(store(lambda s: s.verify_ledger()))
     assert (report.events, report.head, report.intact) == (0, None, True)
 
 
 def test_listings(database: EngineDatabase):
     """Events in their order, by type, by time, by parent; page by page the same."""
     database.run(three)
-    database.run(store(lambda s: s.append("death", {}, event_id="4", parent_event_id="1", now=NOON)))
+    database.run(store(lambda s: s.append_event("death", {}, event_id="4", parent_event_id="1", timestamp=NOON)))
 
     def ids(**options: Any) -> list[str]:
         page = database.run(store(lambda s: s.events(**options)))
@@ -152,8 +156,8 @@ def test_listings(database: EngineDatabase):
 def test_aragoras_own_events(database: EngineDatabase):
     """Imported events have no parent's hash; they verify one by one, and new ones go on from them."""
     database.run(lambda session: session.add_all([imported("a"), imported("b", hashed_text=None)]))
-    follower = database.run(store(lambda s: s.append("birth", {})))
-    report = database.run(store(lambda s: s.verify(anchors=[follower.content_hash, "f" * 64])))
+    follower = database.run(store(lambda s: s.append_event("birth", {})))
+    report = database.run(store(lambda s: s.verify_ledger(anchors=[follower.content_hash, "f" * 64])))
     assert follower.parent_event_id == "b"
     assert (report.events, report.unverifiable, report.broken) == (3, 1, 0)
     assert report.missing_anchors == ("f" * 64,)
@@ -186,7 +190,7 @@ def test_what_is_changed_is_found(database: EngineDatabase, change: dict[str, An
     # Nothing follows from event 2 while it gets another id.
     target = "3" if "event_id" in change else "2"
     database.run(lambda session: session.execute(_update(target, **change)))
-    report = database.run(store(lambda s: s.verify()))
+    report = database.run(store(lambda s: s.verify_ledger()))
     found = {problem.event_id: set(problem.flaws) for problem in report.problems}
     assert found.pop(str(change.get("event_id", target))) == flaws
     # Who comes after knows the hash.
@@ -202,7 +206,7 @@ def test_a_missing_parent_is_named():
     """Foreign keys forbid it; a damaged file, or a restore with them off, has it all the same."""
     event = imported("a")
     row = SimpleNamespace(**vars(event) | {"parent_event_id": "gone", "found_parent": None, "parent_hash": None})
-    assert set(verification.flaws(row)) == {Flaw.PARENT_MISSING, Flaw.PARENT}
+    assert set(ledger.flaws(row)) == {Flaw.PARENT_MISSING, Flaw.PARENT}
 
 
 def test_a_rewritten_event_breaks_the_next(database: EngineDatabase):
@@ -211,17 +215,17 @@ def test_a_rewritten_event_breaks_the_next(database: EngineDatabase):
     text = json.dumps(json.loads(database.run(store(lambda s: s.event("2"))).hashed_text) | {"data": {"n": 9}})
     digest = hashlib.sha256(text.encode()).hexdigest()
     database.run(lambda session: session.execute(_update("2", data={"n": 9}, hashed_text=text, content_hash=digest)))
-    report = database.run(store(lambda s: s.verify()))
+    report = database.run(store(lambda s: s.verify_ledger()))
     assert [(problem.event_id, problem.flaws) for problem in report.problems] == [("3", (Flaw.PARENT_HASH,))]
 
 
 def test_removing_the_newest_is_found_by_an_anchor_only(database: EngineDatabase):
     """What the docstring of verify admits: the head has to be noted elsewhere."""
     database.run(three)
-    head = database.run(store(lambda s: s.verify())).head
+    head = database.run(store(lambda s: s.verify_ledger())).head
     database.run(lambda session: session.execute(sa.delete(GenesisEvent).where(GenesisEvent.event_id == "3")))
-    assert database.run(store(lambda s: s.verify())).intact
-    assert database.run(store(lambda s: s.verify(anchors=[head]))).missing_anchors == (head,)
+    assert database.run(store(lambda s: s.verify_ledger())).intact
+    assert database.run(store(lambda s: s.verify_ledger(anchors=[head]))).missing_anchors == (head,)
 
 
 def test_a_long_ledger_lists_the_first_problems(database: EngineDatabase):
@@ -243,8 +247,8 @@ def test_a_long_ledger_lists_the_first_problems(database: EngineDatabase):
         )
 
     database.run(fill)
-    report = database.run(store(lambda s: s.verify(limit=3)))
+    report = database.run(store(lambda s: s.verify_ledger(limit=3)))
     assert (report.events, report.broken, report.unverifiable) == (1200, 600, 600)
     assert [problem.event_id for problem in report.problems] == ["0001", "0003", "0005"]
     with pytest.raises(InvalidValue):
-        database.run(store(lambda s: s.verify(limit=0)))
+        database.run(store(lambda s: s.verify_ledger(limit=0)))

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from aragora_db import Database
 from aragora_db.errors import ConflictError, NotFoundError
 from aragora_db.rules import genesis
-from aragora_db.stores import GenesisStore
+from aragora_db.stores import GenesisStore, NewGenome
 
 IDS = st.sampled_from("abc")
 POPULATIONS = st.sampled_from("pq")
@@ -41,7 +41,7 @@ class GenesisMachine(RuleBasedStateMachine):
     def save(self, id_: str, traits: dict[str, float], parents: list[str], score: float | None) -> None:
         """Save a genome; without a fitness it keeps its own."""
         self.run(
-            lambda s: s.save_genome("n", genome_id=id_, traits=traits, parent_genomes=parents, fitness_score=score)
+            lambda s: s.save(NewGenome("n", genome_id=id_, traits=traits, parent_genomes=parents, fitness_score=score))
         )
         genome = self.genomes.setdefault(id_, {"fitness": 0.5, "counters": (0, 0, 0, 0)})
         genome |= {"traits": traits, "parents": parents}
@@ -74,9 +74,9 @@ class GenesisMachine(RuleBasedStateMachine):
             expected = ConflictError
         if expected is not None:
             with pytest.raises(expected):
-                self.run(lambda s: s.delete_genome(id_))
+                self.run(lambda s: s.delete(id_))
             return
-        self.run(lambda s: s.delete_genome(id_))
+        self.run(lambda s: s.delete(id_))
         del self.genomes[id_]
 
     @rule(id_=POPULATIONS, members=st.lists(IDS, unique=True))
@@ -116,7 +116,7 @@ class GenesisMachine(RuleBasedStateMachine):
         """Add an event, or find it there."""
 
         def work(store: GenesisStore) -> Any:
-            return store.append(kind, data, event_id=id_, parent_event_id=parent)
+            return store.append_event(kind, data, event_id=id_, parent_event_id=parent)
 
         stored = self.events.get(id_)
         if stored is not None:
@@ -154,7 +154,7 @@ class GenesisMachine(RuleBasedStateMachine):
             }
             populations = {row.population_id: (row.genome_ids, row.debate_history) for row in store.populations().items}
             active = store.active_population()
-            report = store.verify()
+            report = store.verify_ledger()
             return genomes, populations, active and active.population.population_id, report.events, report.intact
 
         expected = (self.genomes, self.populations, self.active, len(self.events), True)

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from aragora_db.errors import ConflictError, InvalidValue, NotFoundError
 from aragora_db.models import Genome, Population
-from aragora_db.stores import GenesisStore
+from aragora_db.stores import GenesisStore, NewGenome
 from aragora_db.testing.engines import EngineDatabase
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -27,7 +27,7 @@ def save(*ids: str, **fields: Any) -> Callable[[Session], None]:
 
     def work(session: Session) -> None:
         for genome_id in ids:
-            GenesisStore(session).save_genome(genome_id, genome_id=genome_id, **fields)
+            GenesisStore(session).save(NewGenome(genome_id, genome_id=genome_id, **fields))
 
     return work
 
@@ -61,8 +61,8 @@ def test_every_field_is_saved_and_saved_again(database: EngineDatabase):
         "debates_participated": 0,
     }
     for name, fields in (("one", first), ("two", second)):
-        saved = database.run(store(lambda s: s.save_genome(name, genome_id="g", now=NOON, **fields)))  # noqa: B023
-        read = database.run(store(lambda s: s.genome("g")))
+        saved = database.run(store(lambda s: s.save(NewGenome(name, genome_id="g", **fields), updated_at=NOON)))  # noqa: B023
+        read = database.run(store(lambda s: s.get("g")))
         for genome in (saved, read):
             assert {field: getattr(genome, field) for field in fields} == fields
             assert (genome.name, genome.created_at, genome.updated_at) == (name, NOON, NOON)
@@ -70,11 +70,13 @@ def test_every_field_is_saved_and_saved_again(database: EngineDatabase):
 
 def test_saving_traits_keeps_what_others_count(database: EngineDatabase):
     """A process that mutates a genome must not take back the debates that others counted meanwhile."""
-    born = database.run(store(lambda s: s.save_genome("a", genome_id="g", created_at=NOON)))
+    born = database.run(store(lambda s: s.save(NewGenome("a", genome_id="g", created_at=NOON))))
     assert (born.fitness_score, born.debates_participated, born.created_at) == (0.5, 0, NOON)
     database.run(store(lambda s: s.record_outcome("g", consensus=True)))
     later = NOON + timedelta(days=1)
-    genome = database.run(store(lambda s: s.save_genome("b", genome_id="g", traits={"direct": 1}, now=later)))
+    genome = database.run(
+        store(lambda s: s.save(NewGenome("b", genome_id="g", traits={"direct": 1}), updated_at=later))
+    )
     assert (genome.name, genome.traits) == ("b", {"direct": 1})
     assert (genome.fitness_score, genome.debates_participated) == (0.4, 1)
     assert (genome.created_at, genome.updated_at) == (NOON, later)
@@ -82,11 +84,11 @@ def test_saving_traits_keeps_what_others_count(database: EngineDatabase):
 
 def test_an_id_is_made_and_makes_a_new_genome(database: EngineDatabase):
     """Two siblings of equal genes are two agents; one id would merge them."""
-    one = database.run(store(lambda s: s.save_genome("a", now=NOON)))
-    two = database.run(store(lambda s: s.save_genome("a", now=NOON + timedelta(seconds=1))))
+    one = database.run(store(lambda s: s.save(NewGenome("a"), updated_at=NOON)))
+    two = database.run(store(lambda s: s.save(NewGenome("a"), updated_at=NOON + timedelta(seconds=1))))
     assert one.genome_id != two.genome_id
     assert len(one.genome_id) == 12
-    assert database.run(store(lambda s: s.save_genome("a", now=NOON))).genome_id == one.genome_id
+    assert database.run(store(lambda s: s.save(NewGenome("a"), updated_at=NOON))).genome_id == one.genome_id
 
 
 @pytest.mark.parametrize(
@@ -109,7 +111,7 @@ def test_an_id_is_made_and_makes_a_new_genome(database: EngineDatabase):
 def test_what_a_genome_cannot_be(database: EngineDatabase, wrong: dict[str, Any]):
     """A weight of 1.01 or a nameless genome would be bred from for generations."""
     with pytest.raises(InvalidValue):
-        database.run(store(lambda s: s.save_genome(**({"name": "a", "genome_id": "g"} | wrong))))
+        database.run(store(lambda s: s.save(NewGenome(**({"name": "a", "genome_id": "g"} | wrong)))))
     assert database.run(store(lambda s: s.fittest())).items == ()
 
 
@@ -124,12 +126,12 @@ def test_outcomes_make_the_fitness(database: EngineDatabase):
                     consensus=number < 1,  # noqa: B023
                     critique_accepted=number < 2,  # noqa: B023
                     prediction_correct=number < 3,  # noqa: B023
-                    now=NOON,
+                    updated_at=NOON,
                 )
             )
         )
     assert genome.fitness_score == pytest.approx(0.38)
-    assert database.run(store(lambda s: s.genome("g"))).updated_at == NOON
+    assert database.run(store(lambda s: s.get("g"))).updated_at == NOON
     with pytest.raises(NotFoundError):
         database.run(store(lambda s: s.record_outcome("nobody")))
 
@@ -138,7 +140,7 @@ def test_a_fitness_of_zero_stays_zero(database: EngineDatabase):
     """Aragora reads 0.0 back as 0.5: the worst genome would look average."""
     database.run(save("g"))
     database.run(store(lambda s: s.record_outcome("g")))
-    assert database.run(store(lambda s: s.genome("g"))).fitness_score == 0.0
+    assert database.run(store(lambda s: s.get("g"))).fitness_score == 0.0
 
 
 def test_the_fittest_and_the_named(database: EngineDatabase):
@@ -146,14 +148,16 @@ def test_the_fittest_and_the_named(database: EngineDatabase):
 
     def fill(session: Session) -> None:
         for genome_id, score, generation in (("c", 0.5, 1), ("a", 0.5, 0), ("b", 0.9, 1), ("d", 0.1, 2)):
-            GenesisStore(session).save_genome("same", genome_id=genome_id, fitness_score=score, generation=generation)
+            GenesisStore(session).save(
+                NewGenome("same", genome_id=genome_id, fitness_score=score, generation=generation)
+            )
 
     database.run(fill)
     assert pages(database, lambda s, after: s.fittest(limit=2, after=after)) == ["b", "a", "c", "d"]
     assert pages(database, lambda s, after: s.fittest(generation=1, limit=1, after=after)) == ["b", "c"]
     assert pages(database, lambda s, after: s.named("same", limit=3, after=after)) == ["d", "b", "c", "a"]
     assert database.run(store(lambda s: s.named("other"))).items == ()
-    assert list(database.run(store(lambda s: s.genomes(["d", "x", "a", "d"])))) == ["d", "a"]
+    assert list(database.run(store(lambda s: s.get_many(["d", "x", "a", "d"])))) == ["d", "a"]
 
 
 def pages(database: EngineDatabase, listing: Callable[[GenesisStore, str | None], Any]) -> list[str]:
@@ -171,7 +175,7 @@ def pages(database: EngineDatabase, listing: Callable[[GenesisStore, str | None]
 def test_too_many_ids(database: EngineDatabase):
     """A statement of a million parameters would be refused by the server, in words nobody understands."""
     with pytest.raises(InvalidValue, match="10000"):
-        database.run(store(lambda s: s.genomes(map(str, range(10_001)))))
+        database.run(store(lambda s: s.get_many(map(str, range(10_001)))))
 
 
 def test_lineage(database: EngineDatabase):
@@ -179,7 +183,7 @@ def test_lineage(database: EngineDatabase):
 
     def fill(session: Session) -> None:
         for child, parents in {"a": ["b", "c"], "b": ["d", "c"], "c": ["e", "gone"], "d": ["a"], "e": []}.items():
-            GenesisStore(session).save_genome(child, genome_id=child, parent_genomes=parents)
+            GenesisStore(session).save(NewGenome(child, genome_id=child, parent_genomes=parents))
 
     database.run(fill)
     lineage = database.run(store(lambda s: s.lineage("a")))
@@ -196,7 +200,7 @@ def test_lineage(database: EngineDatabase):
 def test_populations(database: EngineDatabase):
     """A population keeps the order of its genomes, and its debates when it is saved again."""
     database.run(save("b", "a", "c"))
-    database.run(store(lambda s: s.save_population("p", ["c", "a"], now=NOON)))
+    database.run(store(lambda s: s.save_population("p", ["c", "a"], created_at=NOON)))
     for debate in ("d1", "d2", "d1", 'q"uote'):
         database.run(store(lambda s: s.append_debate("p", debate)))  # noqa: B023
     saved = database.run(store(lambda s: s.save_population("p", ["b", "a"], generation=2)))
@@ -206,7 +210,7 @@ def test_populations(database: EngineDatabase):
     assert [genome.genome_id for genome in members.genomes] == ["b", "a"]
     assert members.missing == ()
     assert database.run(store(lambda s: s.population("other"))) is None
-    database.run(store(lambda s: s.save_population("o", [], now=NOON)))
+    database.run(store(lambda s: s.save_population("o", [], created_at=NOON)))
     first = database.run(store(lambda s: s.populations(limit=1)))
     second = database.run(store(lambda s: s.populations(limit=1, after=first.next)))
     assert [page.items[0].population_id for page in (first, second)] == ["o", "p"]
@@ -251,10 +255,10 @@ def test_a_genome_of_a_population_is_not_deleted(database: EngineDatabase):
     database.run(save("a", "b"))
     database.run(store(lambda s: s.save_population("p", ["a"])))
     with pytest.raises(ConflictError, match="population p"):
-        database.run(store(lambda s: s.delete_genome("a")))
-    database.run(store(lambda s: s.delete_genome("b")))
+        database.run(store(lambda s: s.delete("a")))
+    database.run(store(lambda s: s.delete("b")))
     with pytest.raises(NotFoundError):
-        database.run(store(lambda s: s.delete_genome("b")))
+        database.run(store(lambda s: s.delete("b")))
 
 
 def test_imported_rows_with_nulls_and_holes(database: EngineDatabase):
@@ -282,8 +286,8 @@ def test_reads_in_the_same_session_are_fresh(database: EngineDatabase):
 
     def work(session: Session) -> list[Any]:
         genesis = GenesisStore(session)
-        genome = genesis.save_genome("a", genome_id="g", traits={"x": 0.1})
-        genesis.save_genome("a", genome_id="g", traits={"x": 0.2})
+        genome = genesis.save(NewGenome("a", genome_id="g", traits={"x": 0.1}))
+        genesis.save(NewGenome("a", genome_id="g", traits={"x": 0.2}))
         genesis.save_population("p", ["g"])
         genesis.append_debate("p", "d1")
         genesis.append_debate("p", "d2")

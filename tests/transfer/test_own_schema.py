@@ -46,7 +46,7 @@ def fill(session: Any) -> None:
     warning = {"agent_id": "grok", "dissent_type": DissentType.RISK_WARNING, "content": "no", "timestamp": NOON}
     session.add(Dissent(id="d", debate_id=consensus, data={"why": "cost"}, **warning))
     for event in ("debate_start", "debate_end"):
-        ledger.append(event, {"pi": 3.14, "n": "naïve 🙂"}, now=NOON)
+        ledger.append_event(event, {"pi": 3.14, "n": "naïve 🙂"}, timestamp=NOON)
     kept = {"name": "ann", "x": {"base64": "AAE="}}
     source = {"source_file": "old.db", "table_name": "users", "row_key": "1", "reason": "a table without a place"}
     session.add(LegacyRow(row=kept, fingerprint="f" * 64, **source))
@@ -85,7 +85,7 @@ def test_everything_as_it_was(own, importer):
     assert all(expected[model.__tablename__] for model in (EloMatch, EloMatchParticipant, EloDomainRating, LegacyRow))
     assert importer.count("elo_head_to_head") == 3
     with importer.database.session(read_only=True) as session:
-        found = GenesisStore(session).verify()
+        found = GenesisStore(session).verify_ledger()
         assert (found.events, found.broken, found.unverifiable) == (2, 0, 0)
     assert importer(verify_only=True).good
     assert importer().nothing_to_do

@@ -100,7 +100,7 @@ def test_hashes_of_genesis(importer, sources):
     )  # fmt: skip
     assert importer().good
     with importer.database.session(read_only=True) as session:
-        found = GenesisStore(session).verify()
+        found = GenesisStore(session).verify_ledger()
         assert (found.events, found.broken, found.unverifiable) == (3, 0, 1)
     assert importer.rows("genesis_events", "event_id", "hashed_text")[2] == ("c", None)
     assert importer(verify_only=True).good

@@ -1,187 +1,148 @@
-"""The ledger: what happened to genomes and populations, each event chained to the one before."""
+"""The verification of the ledger: each event against its hashed text, its hash and its parent."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
-from uuid import uuid4
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, cast
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
-from aragora_db.errors import ConflictError, InvalidValue, NotFoundError
 from aragora_db.models import GenesisEvent
-from aragora_db.models.base import utcnow
-from aragora_db.rules import ledger as rules
-from aragora_db.sql.locks import serialize
-from aragora_db.stores import checks
-from aragora_db.stores.paging import Keyset, Page
-from aragora_db.stores.rows import check_rows, same_json
+from aragora_db.rules.ledger import PARENT_HASH, Flaw, content_hash, is_same_time
+from aragora_db.stores.rows import same_json
 from aragora_db.types import json_text
 
-__all__ = ["Ledger"]
+__all__ = ["LedgerProblem", "LedgerReport", "flaws", "verify"]
 
-_IN_ORDER = Keyset(GenesisEvent.timestamp, GenesisEvent.event_id)
-_TICK = timedelta(microseconds=1)
+_ROWS_PER_FETCH = 500
 
 
-class _Parent(NamedTuple):
+@dataclass(frozen=True)
+class LedgerProblem:
+    """An event that is not what was written.
+
+    Attributes:
+        event_id: the event.
+        flaws: what is wrong with it; each is a sentence.
+    """
+
     event_id: str
-    timestamp: datetime
-    content_hash: str
+    flaws: tuple[Flaw, ...]
 
 
-class Ledger:
-    """The part of `GenesisStore` that writes and lists events. Events are never changed or removed."""
+@dataclass(frozen=True)
+class LedgerReport:
+    """The result of `GenesisStore.verify_ledger`.
 
-    session: Session
+    Attributes:
+        events: the number of events in the ledger.
+        unverifiable: how many of them were imported without the text that was hashed, so that they cannot be checked.
+        broken: how many are not what was written.
+        problems: the first of the broken ones, in the ledger's order.
+        head: the content hash of the newest event; None for an empty ledger.
+        missing_anchors: the anchors that no event has, sorted.
+    """
 
-    def append(
-        self,
-        event_type: str,
-        data: Mapping[str, Any],
-        *,
-        parent_event_id: str | None = None,
-        event_id: str | None = None,
-        now: datetime | None = None,
-    ) -> GenesisEvent:
-        """Add an event to the ledger, after its newest one.
+    events: int
+    unverifiable: int
+    broken: int
+    problems: tuple[LedgerProblem, ...]
+    head: str | None
+    missing_anchors: tuple[str, ...]
 
-        One transaction at a time appends, so make it the last thing a unit of work does. What is hashed holds the
-        parent's hash, so the events are a chain; see `verify` for what it proves. An event is never as old as its
-        parent or older: where a clock is behind, the event gets the parent's time plus a microsecond, so that the
-        newest event is always the end of the chain.
+    @property
+    def intact(self) -> bool:
+        """Whether nothing is broken and no anchor is missing. Unverifiable events do not count."""
+        return not self.broken and not self.missing_anchors
 
-        Args:
-            event_type: what happened, such as ``agent_birth``.
-            data: JSON values that tell more.
-            parent_event_id: the event it follows from; the ledger's newest by default. With another parent the ledger
-                becomes a tree; the end of a branch is protected by no later event.
-            event_id: its id, so that a repeated call adds nothing; a new UUID by default.
-            now: when it happened; the clock's time by default.
 
-        Returns:
-            The event; the stored one when its id was there with the same content. Content is the type, the data and,
-            where it is given, the parent. The time is not.
+def verify(session: Session, anchors: list[str], limit: int) -> LedgerReport:
+    """Verify every event in one pass over the table, with constant memory.
 
-        Raises:
-            InvalidValue: a value that the ledger cannot keep.
-            NotFoundError: there is no such parent.
-            ConflictError: the id belongs to an event with other content.
-        """
-        checks.name("event_type", event_type)
-        kept = _portable(data)
-        event_id = str(uuid4()) if event_id is None else checks.name("event_id", event_id)
-        values = {"event_id": event_id, "event_type": event_type, "timestamp": now, "parent_event_id": parent_event_id}
-        check_rows(self.session, GenesisEvent, [values])
-        serialize(self.session, "genesis ledger")
-        stored = self.event(event_id)
-        if stored is not None:
-            return _same(stored, event_type, kept, parent_event_id)
-        parent = self._parent(parent_event_id)
-        instant = (now or utcnow()).astimezone(UTC)
-        if parent is not None and instant <= parent.timestamp:
-            instant = parent.timestamp + _TICK
-        text = rules.hashed_text(
-            event_id,
-            event_type,
-            instant,
-            parent_event_id=None if parent is None else parent.event_id,
-            parent_hash=None if parent is None else parent.content_hash,
-            data=kept,
+    Args:
+        session: the transaction to read in.
+        anchors: content hashes that must be in the ledger.
+        limit: the number of broken events to list; all are counted.
+    """
+    missing = set(anchors)
+    events = unverifiable = broken = 0
+    problems: list[LedgerProblem] = []
+    head: str | None = None
+    for row in _rows(session):
+        events += 1
+        head = row.content_hash
+        missing.discard(head)
+        if row.hashed_text is None:
+            unverifiable += 1
+            continue
+        found = tuple(flaws(row))
+        if found:
+            broken += 1
+            if len(problems) < limit:
+                problems.append(LedgerProblem(row.event_id, found))
+    return LedgerReport(events, unverifiable, broken, tuple(problems), head, tuple(sorted(missing)))
+
+
+def _rows(session: Session) -> Iterator[Any]:
+    parent = aliased(GenesisEvent)
+    statement = (
+        sa.select(
+            GenesisEvent.event_id,
+            GenesisEvent.event_type,
+            GenesisEvent.timestamp,
+            GenesisEvent.parent_event_id,
+            GenesisEvent.content_hash,
+            GenesisEvent.data,
+            GenesisEvent.hashed_text,
+            parent.event_id.label("found_parent"),
+            parent.content_hash.label("parent_hash"),
         )
-        event = GenesisEvent(
-            event_id=event_id,
-            event_type=event_type,
-            timestamp=instant,
-            parent_event_id=None if parent is None else parent.event_id,
-            content_hash=rules.content_hash(text),
-            data=kept,
-            hashed_text=text,
-        )
-        self.session.add(event)
-        self.session.flush()
-        return event
-
-    def event(self, event_id: str) -> GenesisEvent | None:
-        """An event by its id, or None."""
-        return self.session.get(GenesisEvent, event_id, populate_existing=True)
-
-    def events(
-        self,
-        event_type: str | None = None,
-        *,
-        since: datetime | None = None,
-        limit: int = 100,
-        after: str | None = None,
-    ) -> Page[GenesisEvent]:
-        """Events in the ledger's order: oldest first, then by id.
-
-        Args:
-            event_type: only these.
-            since: only from this instant on.
-            limit: rows per page.
-            after: ``next`` of the page before.
-
-        Raises:
-            InvalidValue: the limit is out of range, ``since`` has no zone, or ``after`` is no token of this listing.
-        """
-        statement = sa.select(GenesisEvent)
-        if event_type is not None:
-            statement = statement.where(GenesisEvent.event_type == event_type)
-        if since is not None:
-            statement = statement.where(GenesisEvent.timestamp >= since)
-        return self._page(statement, limit, after)
-
-    def children(self, event_id: str, *, limit: int = 100, after: str | None = None) -> Page[GenesisEvent]:
-        """The events that follow from an event, in the ledger's order.
-
-        Args:
-            event_id: their parent.
-            limit: rows per page.
-            after: ``next`` of the page before.
-
-        Raises:
-            InvalidValue: the limit is out of range, or ``after`` is no token of this listing.
-        """
-        return self._page(sa.select(GenesisEvent).where(GenesisEvent.parent_event_id == event_id), limit, after)
-
-    def _page(self, statement: sa.Select[Any], limit: int, after: str | None) -> Page[GenesisEvent]:
-        return _IN_ORDER.page(
-            self.session,
-            statement,
-            limit=limit,
-            after=after,
-        )
-
-    def _parent(self, event_id: str | None) -> _Parent | None:
-        statement = sa.select(GenesisEvent.event_id, GenesisEvent.timestamp, GenesisEvent.content_hash)
-        if event_id is None:
-            statement = statement.order_by(GenesisEvent.timestamp.desc(), GenesisEvent.event_id.desc()).limit(1)
-        else:
-            statement = statement.where(GenesisEvent.event_id == event_id)
-        row = self.session.execute(statement).first()
-        if row is None and event_id is not None:
-            raise NotFoundError(f"there is no event {event_id!r} to be the parent; leave it out for the newest")
-        return None if row is None else _Parent(*row)
+        .outerjoin(parent, parent.event_id == GenesisEvent.parent_event_id)
+        .order_by(GenesisEvent.timestamp, GenesisEvent.event_id)
+    )
+    return iter(session.execute(statement, execution_options={"yield_per": _ROWS_PER_FETCH}))
 
 
-def _portable(data: Any) -> dict[str, Any]:
-    """As it will be read back: the hashed text and the column have to agree."""
-    if not isinstance(data, Mapping):
-        raise InvalidValue(f"data is a {type(data).__name__}; pass a mapping of names to JSON values")
+def flaws(row: Any) -> Iterator[Flaw]:
+    """Yield what is wrong with an event whose hashed text is kept.
+
+    Args:
+        row: the columns of the event, with `found_parent` (the parent's id if it is stored) and `parent_hash`.
+    """
+    if content_hash(row.hashed_text) != row.content_hash:
+        yield Flaw.HASH
+    if row.parent_event_id is not None and row.found_parent is None:
+        yield Flaw.PARENT_MISSING
+    text = _read(row.hashed_text)
+    if text is None:
+        yield Flaw.TEXT
+        return
+    if text.get("event_id") != row.event_id:
+        yield Flaw.EVENT_ID
+    if text.get("event_type") != row.event_type:
+        yield Flaw.TYPE
+    if not is_same_time(text.get("timestamp"), row.timestamp):
+        yield Flaw.TIMESTAMP
+    if text.get("parent_event_id") != row.parent_event_id:
+        yield Flaw.PARENT
+    if not _same(text.get("data"), row.data):
+        yield Flaw.DATA
+    if PARENT_HASH in text and text[PARENT_HASH] != row.parent_hash:
+        yield Flaw.PARENT_HASH
+
+
+def _read(text: str) -> dict[str, Any] | None:
     try:
-        kept: dict[str, Any] = json_text.portable(dict(data))  # pyright: ignore[reportUnknownArgumentType]
-    except ValueError as problem:
-        raise InvalidValue(f"data takes JSON that both databases keep: {problem}") from None
-    return kept
+        value: Any = json_text.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else None
 
 
-def _same(stored: GenesisEvent, event_type: str, data: dict[str, Any], parent: str | None) -> GenesisEvent:
-    is_same = stored.event_type == event_type and same_json(stored.data, data)
-    if not is_same or parent not in {None, stored.parent_event_id}:
-        raise ConflictError(
-            f"event {stored.event_id} is in the ledger with other content; give a new event an id of its own"
-        )
-    return stored
+def _same(written: Any, stored: Any) -> bool:
+    try:
+        return same_json(written, stored)
+    except ValueError:
+        return False  # no column can hold NaN and the like, so it is not what is stored
