@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import finalize
 
@@ -55,8 +56,7 @@ class Database(Sessions):
         self._listeners: list[Notify] = []
         meter = Meter()
         self._replicas = replicas = Replicas.of(self._target, meter)
-        adopt = None if replicas is None else replicas.note_commits
-        self._primary = Connections(self._target, self._listeners, meter, adopt)
+        self._primary = Connections(self._target, self._listeners, meter, partial(_adopt, replicas))
         if replicas is not None:
             finalize(self, replicas.stop)
         self._lock = threading.RLock()
@@ -232,6 +232,15 @@ class Database(Sessions):
             await self._replicas.aclose()
         await self._primary.aclose()
         self.close()
+
+
+def _adopt(replicas: Replicas | None, engine: Engine) -> None:
+    """Prepare a new engine of the primary. Nothing here refers to the `Database`: its engines would keep it alive."""
+    # Imports the models, a third of all start-up time: a program that connects to nothing does without.
+    from aragora_db.search import index  # noqa: F401, PLC0415 # pyright: ignore[reportUnusedImport]
+
+    if replicas is not None:
+        replicas.note_commits(engine)
 
 
 def _target(settings: Settings, dsn: Dsn, secrets: SecretSource | None) -> Target:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from aragora_db.engine import READ_ONLY_OPTIONS
 from aragora_db.engine.connections import Connections
 from aragora_db.engine.retry import ATTEMPTS, RETRYABLE, delay
-from aragora_db.engine.sessions import READ_ONLY_SESSION, UnitOfWork
+from aragora_db.engine.sessions import READ_ONLY_SESSION, AragoraSession, UnitOfWork
 from aragora_db.errors import UsageError
 from aragora_db.replicas.lsn import format_position
 from aragora_db.replicas.router import Replicas
@@ -65,7 +65,7 @@ class Sessions:
             TransactionAborted: a statement failed and its error was caught, so nothing can be committed.
         """
         self.ensure_ready()
-        with self._sync_session(Session, read_only, primary, after) as session:
+        with self._sync_session(AragoraSession, read_only, primary, after) as session:
             yield session
             session.commit()
 
@@ -75,7 +75,7 @@ class Sessions:
     ) -> AsyncGenerator[AsyncSession]:
         """`session` for async code."""
         await self._ensure_ready_async()
-        async with await self._async_session(Session, read_only, primary, after) as session:
+        async with await self._async_session(AragoraSession, read_only, primary, after) as session:
             yield session
             await session.commit()
 
@@ -166,7 +166,7 @@ class Sessions:
         return format_position(position) if position else None
 
     def _sync_session(
-        self, session_class: type[Session], read_only: bool, primary: bool, after: str | None
+        self, session_class: type[AragoraSession], read_only: bool, primary: bool, after: str | None
     ) -> AbstractContextManager[Session]:
         if read_only and not primary and self._replicas is not None:
             connection = self._replicas.connect(after)
@@ -176,7 +176,7 @@ class Sessions:
         return session_class(engine, expire_on_commit=False, info={READ_ONLY_SESSION: read_only})
 
     async def _async_session(
-        self, session_class: type[Session], read_only: bool, primary: bool, after: str | None
+        self, session_class: type[AragoraSession], read_only: bool, primary: bool, after: str | None
     ) -> AbstractAsyncContextManager[AsyncSession]:
         from sqlalchemy.ext.asyncio import AsyncSession  # noqa: PLC0415 -- imports asyncio
 
@@ -197,13 +197,15 @@ class Sessions:
 
 
 @contextmanager
-def _session_on(connection: Connection, session_class: type[Session]) -> Generator[Session]:
+def _session_on(connection: Connection, session_class: type[AragoraSession]) -> Generator[Session]:
     with connection, session_class(connection, **_on_replica()) as session:
         yield session
 
 
 @asynccontextmanager
-async def _async_session_on(connection: AsyncConnection, session_class: type[Session]) -> AsyncGenerator[AsyncSession]:
+async def _async_session_on(
+    connection: AsyncConnection, session_class: type[AragoraSession]
+) -> AsyncGenerator[AsyncSession]:
     import asyncio  # noqa: PLC0415 -- not needed by sync programs
 
     from sqlalchemy.ext.asyncio import AsyncSession  # noqa: PLC0415 -- as above

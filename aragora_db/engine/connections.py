@@ -121,8 +121,6 @@ class Connections:
 
     def prepare(self) -> None:
         """What has to be there before the first connection."""
-        from aragora_db.search import index  # noqa: F401, PLC0415 -- listens to sessions; imports the models # pyright: ignore[reportUnusedImport]
-
         # A database in memory lives as long as a connection to it: hold one that no pool closes.
         with self._lock:
             if self.target.in_memory and self._anchor is None:

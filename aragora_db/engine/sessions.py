@@ -1,4 +1,7 @@
-"""What our sessions refuse: a flush when they are read-only, a commit inside a unit of work."""
+"""The sessions that `Database` opens. Listeners of this package go on them, never on SQLAlchemy's own `Session`.
+
+A listener on `Session` would run for every session of the process, those of the application's other databases included.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,17 @@ from sqlalchemy.orm import Session
 
 from aragora_db.errors import ReadOnlyViolation, UsageError
 
-__all__ = ["READ_ONLY_SESSION", "UnitOfWork"]
+__all__ = ["READ_ONLY_SESSION", "AragoraSession", "UnitOfWork"]
 
 # Key in `Session.info`.
 READ_ONLY_SESSION = "aragora_read_only"
 
 
-class UnitOfWork(Session):
+class AragoraSession(Session):
+    """The session of `Database.session`: refuses to flush if it is read-only."""
+
+
+class UnitOfWork(AragoraSession):
     """The session of `Database.transact`: it commits once, at the end, and not on the way."""
 
     def commit(self) -> None:
@@ -25,7 +32,7 @@ class UnitOfWork(Session):
         )
 
 
-@event.listens_for(Session, "before_flush")
+@event.listens_for(AragoraSession, "before_flush")
 def _refuse_flush_of_read_only(session: Session, *_: Any) -> None:
     if not session.info.get(READ_ONLY_SESSION):
         return

@@ -3,6 +3,10 @@ r"""Rows that follow from other rows: the words that searches look for. Every OR
 After a flush that adds a memory, a debate, an insight or a consensus, or changes the text of one, its words are
 written in the same transaction. What ORM sessions do not see (bulk inserts, ``\copy``, SQL by hand) is found by
 `rebuild`.
+
+Importing this module registers the listeners, on the mappers of these four models and on `AragoraSession`. Another
+session gets listeners of its own when it first flushes one of the models. `Database`, every store and
+`aragora_db.instrument` import it.
 """
 
 from __future__ import annotations
@@ -13,8 +17,9 @@ from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, object_session
 
+from aragora_db.engine.sessions import AragoraSession
 from aragora_db.models import (
     Base,
     Consensus,
@@ -140,20 +145,63 @@ def followers() -> dict[type[Base], sa.Table]:
     return {model: Base.metadata.tables[each.table.__tablename__] for model, each in _FOLLOWERS.items()}
 
 
-@event.listens_for(Session, "after_flush")
-def _after_flush(session: Session, _context: Any) -> None:
-    for instances, new in ((session.new, True), (session.dirty, False)):
-        written: dict[type[Base], dict[str, Sequence[Any]]] = {}
-        for instance in instances:
-            model = cast("type[Base]", type(instance))
-            follower = _FOLLOWERS.get(model)
-            if follower is not None and (new or _is_changed(instance, follower)):
-                texts = [getattr(instance, source.key) for source in follower.sources]
-                written.setdefault(model, {})[instance.id] = texts
-        for model, rows in written.items():
-            follow(session, model, rows, new=new)
+# -- listeners --------------------------------------------------------------------------------------------------------
+
+# Key in `Session.info`: what the flush under way wrote, and whether each object is new.
+_FLUSHED = "aragora_flushed"
+
+
+def _note_new(_mapper: Any, _connection: Any, instance: Base) -> None:
+    _flushed(instance).append((instance, True))
+
+
+def _note_changed(_mapper: Any, _connection: Any, instance: Base) -> None:
+    if _is_changed(instance, _FOLLOWERS[type(instance)]):
+        _flushed(instance).append((instance, False))
+
+
+def _flushed(instance: Base) -> list[tuple[Base, bool]]:
+    """Return the list that the session of this object keeps, and have that session write the words after its flush."""
+    session: Any = object_session(instance)
+    flushed: list[tuple[Base, bool]] | None = session.info.get(_FLUSHED)
+    if flushed is None:
+        flushed = session.info[_FLUSHED] = []
+        if not isinstance(session, AragoraSession):
+            _listen(session)
+    return flushed
+
+
+def _listen(target: Session | type[Session]) -> None:
+    event.listen(target, "before_flush", _start)
+    event.listen(target, "after_flush", _write)
+
+
+def _start(session: Session, *_: Any) -> None:
+    """Forget what the flush before wrote, if it failed."""
+    session.info.get(_FLUSHED, []).clear()
+
+
+def _write(session: Session, *_: Any) -> None:
+    """Write the words, in one statement for the new rows of a model, and in two for its changed rows."""
+    flushed: list[tuple[Base, bool]] = session.info.get(_FLUSHED, [])
+    if not flushed:
+        return
+    written: dict[tuple[bool, type[Base]], dict[str, Sequence[Any]]] = {}
+    for instance, new in flushed:
+        model = type(instance)
+        texts = [getattr(instance, source.key) for source in _FOLLOWERS[model].sources]
+        written.setdefault((new, model), {})[cast("Any", instance).id] = texts
+    flushed.clear()
+    for (new, model), rows in written.items():
+        follow(session, model, rows, new=new)
 
 
 def _is_changed(instance: Base, follower: _Follower) -> bool:
     attributes = sa.inspect(instance).attrs
     return any(attributes[source.key].history.has_changes() for source in follower.sources)
+
+
+for _model in _FOLLOWERS:
+    event.listen(_model, "after_insert", _note_new)
+    event.listen(_model, "after_update", _note_changed)
+_listen(AragoraSession)
