@@ -13,15 +13,17 @@ if TYPE_CHECKING:
     from aragora_db.config import Settings
     from aragora_db.database import Database
     from aragora_db.database.default import get_database
+    from aragora_db.database.instrument import instrument
 
 __version__ = "0.1.0"
 
-__all__ = ["Database", "Settings", "__version__", "errors", "get_database"]
+__all__ = ["Database", "Settings", "__version__", "errors", "get_database", "instrument"]
 
 _HOMES = {
     "Database": "aragora_db.database",
     "Settings": "aragora_db.config",
     "get_database": "aragora_db.database.default",
+    "instrument": "aragora_db.database.instrument",
 }
 
 

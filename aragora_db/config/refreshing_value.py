@@ -32,7 +32,7 @@ class _Good(Generic[T]):
 
 
 class LastGood(Generic[T]):
-    """Keeps the last good answer of a function. Thread-safe; after a fork call `forget_parent`.
+    """Keeps the last good answer of a function. Thread-safe; after a fork call `reset_after_fork`.
 
     The first `get` waits for an answer, and all threads wait for the same one. Later ones never wait: an answer that is
     too old is given once more, while a thread asks for the next one.
@@ -97,7 +97,7 @@ class LastGood(Generic[T]):
             time.sleep(max(0.0, self._started + _INTERVAL - now))
             self._ask()
 
-    def forget_parent(self) -> None:
+    def reset_after_fork(self) -> None:
         """What a forked child does first: the thread that was asking stayed behind."""
         self._asking = threading.Lock()
 

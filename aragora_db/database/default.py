@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import threading
 
+from aragora_db import at_fork
 from aragora_db.database import Database
 
 __all__ = ["get_database"]
@@ -27,11 +27,8 @@ def get_database() -> Database:
     return _database
 
 
-def _in_child() -> None:
+@at_fork.register
+def _reset_after_fork() -> None:
     """Another thread of the parent may have held the lock when it forked."""
     global _lock  # noqa: PLW0603 -- as above
     _lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
-    os.register_at_fork(after_in_child=_in_child)

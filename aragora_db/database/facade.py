@@ -11,7 +11,7 @@ from weakref import finalize
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from aragora_db.at_fork import forget_in_children
+from aragora_db.at_fork import reset_after_fork
 from aragora_db.config import Settings
 from aragora_db.config.resolve import names_a_database, redis_configured
 from aragora_db.config.secrets.source import RotatingSource
@@ -19,7 +19,7 @@ from aragora_db.database.sessions import Sessions
 from aragora_db.engine import Target
 from aragora_db.engine.connections import Connections
 from aragora_db.engine.pool_metrics import Meter, Observer, PoolMetrics
-from aragora_db.engine.write_tracking import Notify
+from aragora_db.engine.write_tracking import CommitListener, Notify, hear_foreign_commits
 from aragora_db.errors import AragoraDBError
 from aragora_db.replicas.router import Replicas
 
@@ -57,6 +57,11 @@ class Database(Sessions):
         meter = Meter()
         self._replicas = replicas = Replicas.of(self._target, meter)
         self._primary = Connections(self._target, self._listeners, meter, partial(_adopt, replicas))
+        # Held here only: a `Database` that is gone hears of nothing.
+        self._foreign = CommitListener(
+            self._primary.tell, self._primary.tell_in_thread, None if replicas is None else replicas.note_write
+        )
+        hear_foreign_commits(self._foreign)
         if replicas is not None:
             finalize(self, replicas.stop)
         self._lock = threading.RLock()
@@ -64,7 +69,7 @@ class Database(Sessions):
         self._shared: SharedState | None = None
         if self.secrets is not None or redis_configured(self.settings, self.secrets):
             self.on_commit(self.shared.committed)
-        forget_in_children(self)
+        reset_after_fork(self)
 
     def __repr__(self) -> str:
         """The database, without its password."""
@@ -108,6 +113,9 @@ class Database(Sessions):
 
     def on_commit(self, listener: Notify) -> None:
         """Call ``listener`` after each commit that wrote, on any engine of this object, with the tables' names.
+
+        Also after a commit on an engine of the application that stores write through, or that was given to
+        `aragora_db.instrument`; it need not lead to this database.
 
         It runs before the commit returns to its caller: in the committing thread, for async engines in another one.
         It must not raise; if it does, that is logged, and changes nothing about the commit. It also runs when nobody
@@ -219,12 +227,12 @@ class Database(Sessions):
         if self._primary.close():
             self._ready = False
 
-    def forget_parent(self) -> None:
+    def reset_after_fork(self) -> None:
         """What a forked child does first, by itself: threads and event loops, and who held the lock, stayed behind."""
         self._lock = threading.RLock()
-        self._primary.forget_parent()
+        self._primary.reset_after_fork()
         if self._replicas is not None:
-            self._replicas.forget_parent()
+            self._replicas.reset_after_fork()
 
     async def aclose(self) -> None:
         """Close the running loop's connections, then everything else."""

@@ -10,37 +10,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
-__all__ = ["allow_batches", "run_batch"]
+from aragora_db.engine.dialect_calls import BATCH, surround
+from aragora_db.engine.write_tracking import WRITES
 
-_WORK = "aragora_batch"
+__all__ = ["run_batch"]
 
 
 def run_batch(connection: Connection, name: str, writes: tuple[str, ...], work: Callable[[Any], None]) -> None:
-    """Let a function use the driver's cursor.
+    """Run a function with the driver's cursor, in the connection's transaction.
 
     Args:
-        connection: of one of our engines; sync, or the sync side of an async one.
+        connection: of any engine, ours or not; sync, or the sync side of an async one.
         name: what logs call it.
         writes: the tables it may write to, for `aragora_db.engine.write_tracking`.
         work: gets the cursor, whose `execute`, `executemany` and `fetchall` are those of the DBAPI.
     """
-    statement = f"-- batch: {name}; {'; '.join(f'INSERT INTO {table}' for table in writes)}"
+    surround(connection.engine)
     # What a caller set for its own statements would give the work another cursor, or none.
-    options = {_WORK: work, "no_parameters": False, "stream_results": False, "yield_per": None}
-    connection.exec_driver_sql(statement, execution_options=options).close()
-
-
-def allow_batches(engine: Engine) -> None:
-    """Teach an engine to run them."""
-    execute = engine.dialect.do_execute
-
-    def execute_or_work(cursor: Any, statement: str, parameters: Any, context: Any) -> None:
-        work = context.execution_options.get(_WORK)
-        if work is None:
-            execute(cursor, statement, parameters, context)
-        else:
-            work(cursor)
-
-    engine.dialect.do_execute = execute_or_work  # type: ignore[method-assign, assignment]
+    options = {
+        BATCH: work,
+        WRITES: frozenset(writes),
+        "no_parameters": False,
+        "stream_results": False,
+        "yield_per": None,
+    }
+    connection.exec_driver_sql(f"-- batch: {name}", execution_options=options).close()

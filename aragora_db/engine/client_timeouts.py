@@ -1,4 +1,4 @@
-"""Deadlines for what waits for PostgreSQL."""
+"""Deadlines for what waits for PostgreSQL; `dialect_calls` puts them in place."""
 
 from __future__ import annotations
 
@@ -6,25 +6,14 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Engine
-
 from aragora_db.engine import watchdog
 
-__all__ = ["driver_of", "in_time", "shut_down", "watch_statements"]
+__all__ = ["driver_of", "in_time", "shut_down", "statement_in_time"]
 
 
-def watch_statements(engine: Engine, seconds: float) -> None:
-    """Hang up when a statement, COMMIT or ROLLBACK has no answer after that many seconds and a moment of grace."""
-    limit = seconds + watchdog.GRACE
-    # Not through SQLAlchemy's events: two for each statement cost more than the deadline itself, which takes 1.5 us.
-    for name in ("do_execute", "do_executemany", "do_execute_no_params"):
-        setattr(engine.dialect, name, _statement_in_time(getattr(engine.dialect, name), limit))
-    # An engine's first connection is asked for its isolation level while all others wait.
-    for name in ("do_commit", "do_rollback", "get_isolation_level"):
-        setattr(engine.dialect, name, in_time(getattr(engine.dialect, name), limit))
+def statement_in_time(execute: Callable[..., None], seconds: float) -> Callable[..., None]:
+    """Limit a method of the dialect that sends a statement, whose last argument is the execution context."""
 
-
-def _statement_in_time(execute: Callable[..., None], seconds: float) -> Callable[..., None]:
     def timed(*arguments: Any) -> None:
         context = arguments[-1]
         driver = driver_of(context.root_connection.connection.dbapi_connection)
@@ -43,7 +32,7 @@ def _statement_in_time(execute: Callable[..., None], seconds: float) -> Callable
 
 
 def in_time(call: Callable[[Any], Any], seconds: float) -> Callable[[Any], Any]:
-    """A method of the dialect's, which takes a DBAPI connection, with a deadline."""
+    """Limit a method of the dialect that takes a DBAPI connection."""
 
     def watched(dbapi_connection: Any) -> Any:
         driver = driver_of(dbapi_connection)

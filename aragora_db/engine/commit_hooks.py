@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, event
 
+from aragora_db.engine.dialect_calls import Stage, surround
+
 if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import ExceptionContext
 
@@ -36,17 +38,10 @@ def note_commits(engine: Engine, note: Callable[[], None]) -> None:
         if options.get("isolation_level") == "AUTOCOMMIT" and not options.get("postgresql_readonly"):
             note()
 
-    commit = engine.dialect.do_commit
+    def note_if_written(dbapi_connection: Any) -> Callable[[], None] | None:
+        return note if dbapi_connection.info.pop(_MAY_WRITE, False) else None
 
-    def commit_and_note(dbapi_connection: Any) -> None:
-        may_write = dbapi_connection.info.pop(_MAY_WRITE, False)
-        try:
-            commit(dbapi_connection)
-        finally:
-            if may_write:
-                note()
-
-    engine.dialect.do_commit = commit_and_note  # type: ignore[method-assign]
+    surround(engine).after_commit(Stage.MARK, note_if_written)
 
 
 def note_losses(engine: Engine, note: Callable[[Exception], None]) -> None:

@@ -69,7 +69,7 @@ class Connections:
                 if self._sync is None:
                     self.prepare()
                     engine = create_engine(self.target)
-                    self._connect_listeners(engine, self._tell)
+                    self._connect_listeners(engine, self.tell)
                     self._sync = engine, engine.execution_options(**READ_ONLY_OPTIONS)
         return self._sync
 
@@ -91,7 +91,7 @@ class Connections:
     def _make_async(self) -> AsyncEngine:
         self.prepare()
         engine = create_async_engine(self.target)
-        self._connect_listeners(engine.sync_engine, self._tell_in_thread)
+        self._connect_listeners(engine.sync_engine, self.tell_in_thread)
         return engine
 
     def _connect_listeners(self, engine: Engine, tell: Notify) -> None:
@@ -100,15 +100,16 @@ class Connections:
             self._adopt(engine)
         notify_after_commits(engine, tell)
 
-    def _tell(self, tables: frozenset[str]) -> None:
+    def tell(self, tables: frozenset[str]) -> None:
+        """Call the listeners; what one of them raises is logged."""
         for listener in self._listeners:
             try:
                 listener(tables)
             except Exception as error:  # noqa: BLE001 -- anybody's; the commit has happened, and others are to be told
                 log.error("a listener to commits raised %s; the commit stands", type(error).__name__)  # noqa: TRY400 -- may hold a secret
 
-    def _tell_in_thread(self, tables: frozenset[str]) -> None:
-        """From inside SQLAlchemy's greenlet: other tasks of the event loop go on meanwhile."""
+    def tell_in_thread(self, tables: frozenset[str]) -> None:
+        """Call the listeners from inside SQLAlchemy's greenlet; other tasks of the event loop go on meanwhile."""
         if self._listeners:
             import asyncio  # noqa: PLC0415 -- not needed by sync programs
 
@@ -116,7 +117,7 @@ class Connections:
 
             # Shielded, and no task: a cancelled caller stops waiting, but does not take it back from a busy executor.
             context = copy_context()
-            told = asyncio.get_running_loop().run_in_executor(None, lambda: context.run(self._tell, tables))
+            told = asyncio.get_running_loop().run_in_executor(None, lambda: context.run(self.tell, tables))
             await_only(asyncio.shield(told))
 
     def prepare(self) -> None:
@@ -147,6 +148,6 @@ class Connections:
             await self._loops.dispose_current()
         self.close()
 
-    def forget_parent(self) -> None:
+    def reset_after_fork(self) -> None:
         """What a forked child does first: threads and event loops, and who held the lock, stayed behind."""
         self._lock, self._loops = threading.RLock(), None

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy import Engine
 from sqlalchemy.pool import Pool
 
-from aragora_db.engine import abort_guard, batch, fork, postgresql, sqlite, translate
+from aragora_db.engine import abort_guard, fork, postgresql, sqlite, translate
 from aragora_db.engine.pools import AsyncBoundedPool, BoundedPool, pool_arguments
 from aragora_db.engine.target import Target
 from aragora_db.types import json_text
@@ -75,7 +75,6 @@ def _prepare(
 
 
 def _listen(engine: Engine, target: Target) -> None:
-    batch.allow_batches(engine)  # before the timers, which are to count its time
     _DIALECTS[target.dsn.backend].listen(engine, target)
     translate.translate_errors(engine)
     abort_guard.refuse_commit_after_failure(engine)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Engine, event
+
+from aragora_db import at_fork
 
 __all__ = ["forget_connections_in_children"]
 
@@ -43,7 +44,8 @@ def forget_connections_in_children(engine: Engine) -> None:
     event.listen(engine, "close", went_out)
 
 
-def _in_child() -> None:
+@at_fork.register
+def _reset_after_fork() -> None:
     for engine, idle in list(_idle.items()):
         _inherited.append(engine.pool)
         engine.dispose(close=False)
@@ -59,7 +61,3 @@ def _close_file(dbapi_connection: Any) -> None:
         dbapi_connection = dbapi_connection.driver_connection._connection  # noqa: SLF001 -- see above
     if dbapi_connection is not None:
         dbapi_connection.close()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
-    os.register_at_fork(after_in_child=_in_child)

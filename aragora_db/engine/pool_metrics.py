@@ -12,7 +12,7 @@ from weakref import WeakSet
 
 from sqlalchemy import Engine, event
 
-from aragora_db.at_fork import forget_in_children
+from aragora_db.at_fork import reset_after_fork
 
 __all__ = ["BOUNDS", "Durations", "Meter", "Observer", "PoolMetrics"]
 
@@ -98,8 +98,8 @@ class Meter:
     def __init__(self) -> None:
         self._engines: WeakSet[Engine] = WeakSet()
         self._observers: list[Observer] = []
-        self.forget_parent()
-        forget_in_children(self)
+        self.reset_after_fork()
+        reset_after_fork(self)
 
     def attach(self, engine: Engine) -> None:
         """Count this engine's pool along. It must be a `BoundedPool` or `AsyncBoundedPool`."""
@@ -164,7 +164,7 @@ class Meter:
             hold=hold,
         )
 
-    def forget_parent(self) -> None:
+    def reset_after_fork(self) -> None:
         """A forked child cannot know who held the lock, and counts what it does itself."""
         # The garbage collector gives forgotten connections back, at any moment: also to the thread that holds it.
         self._lock = threading.RLock()

@@ -11,8 +11,8 @@ from sqlalchemy import Connection, Engine, event
 from aragora_db.config import Settings
 from aragora_db.engine import watchdog
 from aragora_db.engine.begin import send_begin
-from aragora_db.engine.client_timeouts import watch_statements
 from aragora_db.engine.credentials import Credentials
+from aragora_db.engine.dialect_calls import surround
 from aragora_db.engine.liveness import ping_cheaply
 from aragora_db.engine.target import Target
 from aragora_db.errors import ConfigurationError
@@ -119,9 +119,9 @@ def listen(engine: Engine, target: Target) -> None:
     if target.through_transaction_pooler:
         _begin_with_settings(engine, target.settings)
     limit = target.settings.command_timeout
-    ping_cheaply(engine, limit and limit + watchdog.GRACE)
-    if limit:
-        watch_statements(engine, limit)
+    seconds = limit and limit + watchdog.GRACE
+    ping_cheaply(engine, seconds)
+    surround(engine, seconds)
 
 
 def _connect_with_arguments(engine: Engine, target: Target) -> None:

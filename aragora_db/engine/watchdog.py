@@ -8,11 +8,12 @@ timer, so each statement leaves a deadline here.
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from aragora_db import at_fork
 
 __all__ = ["GRACE", "Deadline", "cancel", "watch"]
 
@@ -79,12 +80,9 @@ def _run() -> None:
                     log.exception("a connection that does not answer could not be cut")
 
 
-def _in_child() -> None:
+@at_fork.register
+def _reset_after_fork() -> None:
     """Threads do not survive a fork, and the lock may have been held by one."""
     global _lock, _thread
     _lock, _thread = threading.RLock(), None
     _deadlines.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_in_child)

@@ -1,24 +1,53 @@
 """Says after each commit which tables were written, whichever way the statements came: ORM, Core, text or driver SQL.
 
 The text of the statement is what all ways to write have in common. Session events miss Core and textual statements, and
-compiled statements do not tell about the writes inside a WITH.
+compiled statements do not tell about the writes inside a WITH. A batch of the driver's statements says which tables it
+writes in the execution option `WRITES`.
+
+Engines of a `Database` are tracked from the start. `track_session` and `track_engine` do it for an application's own
+engine, whose commits every `Database` of this process then hears about: which of them shares its server is not known,
+and to invalidate too much is safe.
 """
 
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, TypeAlias
+from weakref import WeakSet
 
 from sqlalchemy import Connection, Engine, event
+from sqlalchemy.exc import UnboundExecutionError
+
+from aragora_db import at_fork
+from aragora_db.engine.commit_hooks import note_commits
+from aragora_db.engine.dialect_calls import Stage, surround
+from aragora_db.engine.sessions import AragoraSession
+from aragora_db.errors import UsageError
 
 if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import ExceptionContext
 
-__all__ = ["Notify", "notify_after_commits", "tables_written"]
+__all__ = [
+    "WRITES",
+    "CommitListener",
+    "Notify",
+    "hear_foreign_commits",
+    "notify_after_commits",
+    "tables_written",
+    "track_engine",
+    "track_session",
+]
 
 Notify: TypeAlias = Callable[[frozenset[str]], None]
+
+WRITES = "aragora_writes"
+"""Execution option: the tables that a statement writes, in lower case, instead of those that its text names."""
+
+_DRIVERS = {"sqlite": ("pysqlite", "aiosqlite"), "postgresql": ("psycopg",)}
 
 # Each text is a gap in one way only: a choice would make a search exponential.
 _GAP = r"(?:\s|--[^\n]*\n|/\*[^*]*\*+(?:[^/*][^*]*\*+)*/)*"
@@ -66,8 +95,8 @@ def notify_after_commits(engine: Engine, notify: Notify) -> None:
     """
 
     @event.listens_for(engine, "after_cursor_execute")
-    def _note(connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
-        tables = tables_written(statement)
+    def _note(connection: Connection, _cursor: Any, statement: str, _values: Any, context: Any, _many: bool) -> None:
+        tables = _tables_of(context, statement)
         if tables and _autocommits(connection):
             notify(tables)
         elif tables:
@@ -84,26 +113,126 @@ def notify_after_commits(engine: Engine, notify: Notify) -> None:
         if not connection.invalidated:
             connection.info.pop(_WRITTEN, None)
 
-    commit = engine.dialect.do_commit
-
-    def commit_and_tell(dbapi_connection: Any) -> None:
+    def tell_if_written(dbapi_connection: Any) -> Callable[[], None] | None:
         tables = dbapi_connection.info.pop(_WRITTEN, None)
-        try:
-            commit(dbapi_connection)
-        finally:
-            if tables:
-                notify(frozenset(tables))
+        return partial(notify, frozenset(tables)) if tables else None
 
-    # SQLAlchemy's `commit` event comes before the commit; there is none after it on an engine.
-    engine.dialect.do_commit = commit_and_tell  # type: ignore[method-assign]
+    surround(engine).after_commit(Stage.TELL, tell_if_written)
+
+
+def _tables_of(context: Any, statement: str) -> frozenset[str]:
+    named: frozenset[str] | None = context.execution_options.get(WRITES) if context is not None else None
+    return tables_written(statement) if named is None else named
 
 
 def _perhaps_stored(context: ExceptionContext) -> frozenset[str]:
     """What a failed statement without a transaction wrote: some rows of many, or all, and the answer was lost."""
     if context.connection is None or not _autocommits(context.connection):
         return frozenset()
-    return tables_written(context.statement or "")
+    return _tables_of(context.execution_context, context.statement or "")
 
 
 def _autocommits(connection: Connection) -> bool:
     return connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
+
+
+# -- engines of the application ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class CommitListener:
+    """One `Database`, as far as it hears of commits on engines that are not its own.
+
+    Attributes:
+        tell: called with the tables, in the committing thread.
+        tell_in_thread: called with the tables, inside SQLAlchemy's greenlet, for async engines.
+        mark: called in the thread or task that committed, before the others; None without replicas.
+    """
+
+    tell: Notify
+    tell_in_thread: Notify
+    mark: Callable[[], None] | None
+
+
+_lock = threading.RLock()
+_listeners: WeakSet[CommitListener] = WeakSet()
+
+
+def hear_foreign_commits(listener: CommitListener) -> None:
+    """Tell a listener of the commits on all engines that `track_engine` tracks, while the listener lives."""
+    with _lock:
+        _listeners.add(listener)
+
+
+def track_engine(engine: Engine) -> None:
+    """Tell every `Database` of this process after each commit of this engine which tables were written; once.
+
+    Args:
+        engine: sync, or the sync side of an async one. Nothing is done for an engine of a `Database`.
+
+    Raises:
+        UsageError: its driver is not one that our statements are written for.
+    """
+    while hasattr(engine, "_proxied"):  # a variant with other execution options, which hears less than the original
+        engine = engine._proxied  # noqa: SLF001 -- SQLAlchemy has no public name for it
+    calls = surround(engine)
+    if calls.tells:
+        return
+    drivers = _DRIVERS.get(engine.dialect.name, ())
+    if engine.dialect.driver not in drivers:
+        raise UsageError(
+            f"this engine uses {engine.dialect.name}+{engine.dialect.driver}; make it with sqlite, sqlite+aiosqlite or "
+            "postgresql+psycopg, the drivers that aragora_db's statements are written for"
+        )
+    with _lock:
+        if not calls.tells:
+            note_commits(engine, _mark_all)
+            notify_after_commits(engine, _tell_all_in_thread if engine.dialect.is_async else _tell_all)
+
+
+def track_session(session: Any) -> None:
+    """Track the engine of a session that is not ours; for a session of `Database` this is one ``isinstance``.
+
+    Raises:
+        UsageError: the session is bound to no engine, or is not a sync session, or its driver is not one of ours.
+    """
+    if isinstance(session, AragoraSession):
+        return
+    if hasattr(session, "run_sync"):
+        raise UsageError("a store works in a sync session: await session.run_sync(lambda s: EloStore(s).rating(name))")
+    try:
+        bind: Engine | Connection = session.get_bind()
+    except UnboundExecutionError:
+        raise UsageError(
+            "this session is bound to no engine; make it with Session(engine) or sessionmaker(engine), or take it from "
+            "Database.session()"
+        ) from None
+    track_engine(bind.engine)
+
+
+def _everybody() -> list[CommitListener]:
+    with _lock:
+        return list(_listeners)
+
+
+def _mark_all() -> None:
+    for listener in _everybody():
+        if listener.mark is not None:
+            listener.mark()
+
+
+def _tell_all(tables: frozenset[str]) -> None:
+    for listener in _everybody():
+        listener.tell(tables)
+
+
+def _tell_all_in_thread(tables: frozenset[str]) -> None:
+    for listener in _everybody():
+        listener.tell_in_thread(tables)
+
+
+@at_fork.register
+def _reset_after_fork() -> None:
+    """Another thread of the parent may have held the lock when it forked."""
+    global _lock  # noqa: PLW0603 -- one per process is the point
+    _lock = threading.RLock()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.pool import NullPool
 
+from aragora_db import at_fork
 from aragora_db.engine import READ_ONLY_OPTIONS, Target, create_engine
 from aragora_db.errors import AragoraDBError, UsageError
 from aragora_db.migrations import scripts
@@ -92,11 +92,8 @@ def one_command() -> Generator[None]:
             raise UsageError(f"{str(error).rstrip('.')}; {advice}") from error
 
 
-def _in_child() -> None:
+@at_fork.register
+def _reset_after_fork() -> None:
     """Another thread of the parent may have held the lock when it forked."""
     global _one_at_a_time  # noqa: PLW0603 -- one per process is the point
     _one_at_a_time = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
-    os.register_at_fork(after_in_child=_in_child)

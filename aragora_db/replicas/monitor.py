@@ -197,13 +197,13 @@ class Lookout:
         for each in self.replicas:
             each.connections.close()
 
-    def forget_parent(self) -> None:
+    def reset_after_fork(self) -> None:
         """What a forked child does first: the watches stayed behind, and whoever held the lock."""
         self.changed, self._started = threading.Condition(), None
         for watch in self._all_watches():
-            watch.forget_parent()
+            watch.reset_after_fork()
         for each in self.replicas:
-            each.connections.forget_parent()
+            each.connections.reset_after_fork()
 
     def _all_watches(self) -> tuple[Watch, ...]:
         return (self._primary_watch, *self._watches.values())

@@ -78,7 +78,7 @@ class Watch:
         if thread is not None and thread is not threading.current_thread():
             thread.join(_JOIN_SECONDS)
 
-    def forget_parent(self) -> None:
+    def reset_after_fork(self) -> None:
         """In a forked child there is no thread."""
         self._thread = None
 

@@ -65,7 +65,11 @@ class Replicas:
 
     def note_commits(self, engine: Engine) -> None:
         """Let readers of the committing thread or task see what is committed through this engine of the primary."""
-        note_commits(engine, lambda: self._own.set(Mark(time.monotonic())))
+        note_commits(engine, self.note_write)
+
+    def note_write(self) -> None:
+        """Let readers of this thread or task see what it has committed on the primary until now."""
+        self._own.set(Mark(time.monotonic()))
 
     def require_present(self) -> None:
         """Let no reader, in no thread, see less than the primary has now: its schema was checked, or changed."""
@@ -211,6 +215,6 @@ class Replicas:
             await replica.connections.aclose()
         await asyncio.to_thread(self._lookout.close)
 
-    def forget_parent(self) -> None:
+    def reset_after_fork(self) -> None:
         """What a forked child does first."""
-        self._lookout.forget_parent()
+        self._lookout.reset_after_fork()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
-from aragora_db.at_fork import forget_in_children
+from aragora_db.at_fork import reset_after_fork
 from aragora_db.config import Settings
 from aragora_db.errors import AragoraDBError
 from aragora_db.shared.broadcast import Broadcast
@@ -58,7 +58,7 @@ class SharedState:
         self._transact = transact
         self._namespace = settings.redis_namespace
         self._begin(Door(settings, redis_url, refresh))
-        forget_in_children(self)
+        reset_after_fork(self)
 
     def _begin(self, door: Door) -> None:
         settings = self._settings
@@ -142,7 +142,7 @@ class SharedState:
         self.events.close()
         self._door.close()
 
-    def forget_parent(self) -> None:
+    def reset_after_fork(self) -> None:
         """What a forked child does first, by itself: the parent's threads, and who held which lock, stayed behind."""
         self._begin(self._door.of_child())
 

@@ -9,9 +9,11 @@ from typing import Any, ClassVar, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from aragora_db.engine.write_tracking import track_session
 from aragora_db.errors import InvalidValue, UsageError
 from aragora_db.models.base import Base
 from aragora_db.rules.installation import DEFAULT_RULES, Rules
+from aragora_db.search import index  # noqa: F401 -- its listeners write the words # pyright: ignore[reportUnusedImport]
 from aragora_db.stores import checks
 from aragora_db.stores.paging import MAX_LIMIT, Keyset, Page
 
@@ -35,7 +37,8 @@ class Store:
         org_id: confines every verb to the rows of this organisation; None means no confinement.
 
     Raises:
-        UsageError: ``org_id`` was given to a store whose tables have no such column.
+        UsageError: the session is bound to no engine, or to one of another driver than ours; or ``org_id`` was given
+            to a store whose tables have no such column.
         InvalidValue: ``org_id`` is blank.
     """
 
@@ -45,6 +48,7 @@ class Store:
     def __init__(self, session: Session, *, rules: Rules | None = None, org_id: str | None = None) -> None:
         if org_id is not None and not self.has_tenants:
             raise UsageError(f"the tables of {type(self).__name__} have no org_id; make the store without it")
+        track_session(session)
         self.session = session
         self.rules = DEFAULT_RULES if rules is None else rules
         self.org_id = None if org_id is None else checks.key("org_id", org_id)

@@ -23,7 +23,7 @@ class TheirMemory(TheirBase):
 
 def words(session):
     """The words of each memory."""
-    return dict(session.execute(sa.select(ContinuumKeywords.owner_id, ContinuumKeywords.words)))
+    return dict(session.execute(sa.select(ContinuumKeywords.owner_id, ContinuumKeywords.words)).all())
 
 
 def test_their_models_are_left_alone(tmp_path):

@@ -68,7 +68,7 @@ def test_tokens_are_kept(tokens, monkeypatch):
     """Signing needs AWS's credentials, which may have to be fetched; every new connection would wait for that."""
     first = tokens.sign(parse_dsn(RDS))
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-    tokens._clients.forget_parent()
+    tokens._clients.reset_after_fork()
     assert tokens.sign(parse_dsn(RDS)) == first
     # Ten minutes later a new one cannot be made; the old one is valid for five more.
     place, token = next(iter(tokens._tokens.items()))
@@ -85,7 +85,7 @@ def test_old_tokens_are_replaced(tokens, monkeypatch):
     place, token = next(iter(tokens._tokens.items()))
     tokens._tokens[place] = type(token)(token.text, time.monotonic() - 601)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "another")
-    tokens._clients.forget_parent()
+    tokens._clients.reset_after_fork()
     assert tokens.sign(parse_dsn(RDS)) != first
 
 
@@ -219,7 +219,7 @@ def test_a_refused_token_is_replaced(iam, monkeypatch, eventually):
     engine = create_engine(target, pool_recycle=0)
     _logged_in(engine)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "another")
-    tokens._clients.forget_parent()
+    tokens._clients.reset_after_fork()
     place, token = next((place, token) for place, token in tokens._tokens.items() if token.text == old)
 
     def replaced():

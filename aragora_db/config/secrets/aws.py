@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
-from aragora_db.at_fork import forget_in_children
+from aragora_db.at_fork import reset_after_fork
 from aragora_db.config.refreshing_value import LastGood
 from aragora_db.config.secrets.aws_clients import AwsClients, discreet, error_code, failures
 from aragora_db.config.secrets.secret_text import DATABASE_NAMES, read_secret
@@ -40,7 +40,7 @@ class SecretsManager:
         self._regions = tuple(dict.fromkeys([*own, *regions]))
         self._main: LastGood[_Values | None] = LastGood(f"secret {name}", self._read_main, ttl)
         self._database: LastGood[_Values | None] = LastGood(f"secret {name}/database", self._read_database, ttl)
-        forget_in_children(self)
+        reset_after_fork(self)
 
     def __repr__(self) -> str:
         """Where it asks, and nothing of what it was told."""
@@ -86,10 +86,10 @@ class SecretsManager:
             "error": getattr(errors[0], "code", type(errors[0]).__name__) if errors else None,
         }
 
-    def forget_parent(self) -> None:
+    def reset_after_fork(self) -> None:
         """What a forked child does first, by itself."""
-        self._main.forget_parent()
-        self._database.forget_parent()
+        self._main.reset_after_fork()
+        self._database.reset_after_fork()
 
     def _asked(self) -> list[LastGood[_Values | None]]:
         return [each for each in (self._main, self._database) if each.age is not None or each.error is not None]

@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from functools import cache
 from typing import Any, Final
 
-from aragora_db.at_fork import forget_in_children
+from aragora_db.at_fork import reset_after_fork
 from aragora_db.errors import ConfigurationError
 
 __all__ = ["AwsClients", "discreet", "error_code", "failures"]
@@ -29,7 +29,7 @@ class AwsClients:
     def __init__(self, service: str) -> None:
         self._service = service
         self._clients: dict[str, Any] = {}
-        forget_in_children(self)
+        reset_after_fork(self)
 
     def of(self, region: str) -> Any:
         """The client of a region.
@@ -47,7 +47,7 @@ class AwsClients:
             client = self._clients.setdefault(region, session.client(self._service, region_name=region, config=config))
         return client
 
-    def forget_parent(self) -> None:
+    def reset_after_fork(self) -> None:
         """What a forked child does first: the sockets belong to the parent."""
         self._clients = {}
 
