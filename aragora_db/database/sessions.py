@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from aragora_db.engine import READ_ONLY_OPTIONS
 from aragora_db.engine.connections import Connections
-from aragora_db.engine.retry import ATTEMPTS, RETRYABLE, delay
+from aragora_db.engine.retry import ATTEMPTS, tries
 from aragora_db.engine.sessions import READ_ONLY_SESSION, AragoraSession, UnitOfWork
 from aragora_db.errors import UsageError
 from aragora_db.replicas.lsn import format_position
@@ -103,17 +103,13 @@ class Sessions:
             CommitUnknown: never retried, see there.
         """
         self.ensure_ready()
-        for attempt in range(1, attempts + 1):
-            try:
-                with self._sync_session(UnitOfWork, read_only, primary, after) as session:
-                    session.begin()  # so that `with session.begin()` inside, which would commit, is refused
-                    value = work(session)
-                    Session.commit(session)
-                    return value
-            except RETRYABLE:
-                if attempt == attempts:
-                    raise
-            time.sleep(delay(attempt))
+        for attempt in tries(attempts):
+            with attempt, self._sync_session(UnitOfWork, read_only, primary, after) as session:
+                session.begin()  # so that `with session.begin()` inside, which would commit, is refused
+                value = work(session)
+                Session.commit(session)
+                return value
+            time.sleep(attempt.pause)
         raise UsageError("attempts must be at least 1")
 
     async def transact_async(
@@ -129,17 +125,14 @@ class Sessions:
         import asyncio  # noqa: PLC0415 -- not needed by sync programs
 
         await self._ensure_ready_async()
-        for attempt in range(1, attempts + 1):
-            try:
+        for attempt in tries(attempts):
+            with attempt:
                 async with await self._async_session(UnitOfWork, read_only, primary, after) as session:
                     session.sync_session.begin()
                     value = await session.run_sync(work)
                     await session.run_sync(Session.commit)
                     return value
-            except RETRYABLE:
-                if attempt == attempts:
-                    raise
-            await asyncio.sleep(delay(attempt))
+            await asyncio.sleep(attempt.pause)
         raise UsageError("attempts must be at least 1")
 
     def write_position(self) -> str | None:

@@ -16,7 +16,7 @@ from sqlalchemy.pool import NullPool
 
 from aragora_db.config import Settings
 from aragora_db.engine import READ_ONLY_OPTIONS, Target, create_engine
-from aragora_db.engine.retry import delay
+from aragora_db.engine.retry import tries
 from aragora_db.errors import AragoraDBError, LockTimeout, MigrationError, MigrationLocked
 from aragora_db.migrations import impl, naming, render, scripts  # noqa: F401 -- impl registers itself with Alembic # pyright: ignore[reportUnusedImport]
 from aragora_db.migrations.forward_only import only_forward
@@ -139,16 +139,13 @@ def _destination() -> Any:
 def _upgrade_postgresql(engine: Engine, target: Target) -> None:
     """Each revision in a transaction of its own, all of them under the advisory lock."""
     with advisory_lock(engine, target.settings.migration_lock_timeout) as still_held:
-        for attempt in range(1, LOCK_ATTEMPTS + 1):
-            try:
+        for attempt in tries(LOCK_ATTEMPTS, (LockTimeout,)):
+            with attempt:
                 _run_once(engine, still_held)
-            except LockTimeout as error:
-                if attempt == LOCK_ATTEMPTS:
-                    raise
-                log.warning("a lock was in the way of a revision, attempt %d of %d: %s", attempt, LOCK_ATTEMPTS, error)
-                time.sleep(delay(attempt))
-            else:
                 return
+            waited = attempt.number, LOCK_ATTEMPTS, attempt.error
+            log.warning("a lock was in the way of a revision, attempt %d of %d: %s", *waited)
+            time.sleep(attempt.pause)
 
 
 def _upgrade_sqlite(engine: Engine, target: Target) -> None:

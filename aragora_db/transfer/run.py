@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 
 from aragora_db.database import Database
 from aragora_db.engine import Target
-from aragora_db.engine.retry import ATTEMPTS, delay
+from aragora_db.engine.retry import tries
 from aragora_db.errors import TransferError, UsageError
 from aragora_db.models import Base
 from aragora_db.transfer import archive, dry_run
@@ -179,14 +179,11 @@ def _committed(lock: ImportLock, work: Callable[[Connection], T]) -> T:
 
 
 def _persistently(lock: ImportLock, work: Callable[[], T]) -> T:
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
+    for attempt in tries(retryable=AGAIN):
+        with attempt:
             lock.hold()
             return work()
-        except AGAIN:
-            if attempt == ATTEMPTS:
-                raise
-        time.sleep(delay(attempt))
+        time.sleep(attempt.pause)
     raise AssertionError("unreachable")
 
 

@@ -22,7 +22,7 @@ import support
 
 from aragora_db.config import Settings
 from aragora_db.database import Database
-from aragora_db.engine import Target
+from aragora_db.engine import Target, retry
 from aragora_db.errors import LockTimeout, MigrationLocked
 from aragora_db.migrations import environment, lock, scripts
 from aragora_db.migrations.status import status
@@ -234,7 +234,7 @@ def test_a_table_lock_is_waited_for_in_small_pieces(behind, monkeypatch):
         return 0.0
 
     monkeypatch.setattr(environment, "LOCK_TIMEOUT", "20ms")
-    monkeypatch.setattr(environment, "delay", between_two_attempts)
+    monkeypatch.setattr(retry, "delay", between_two_attempts)
     with closing(Database(url)) as database:
         assert database.migrate() == list(scripts.chain()[scripts.chain().index("20260112_debates") + 1 :])
     assert attempts == [1, 2]
