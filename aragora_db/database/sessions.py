@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import Session
 
 from aragora_db.engine import READ_ONLY_OPTIONS
-from aragora_db.engine.connections import Connections
 from aragora_db.engine.retry import ATTEMPTS, tries
+from aragora_db.engine.server_engines import ServerEngines
 from aragora_db.engine.sessions import READ_ONLY_SESSION, AragoraSession, UnitOfWork
 from aragora_db.errors import UsageError
 from aragora_db.replicas.lsn import format_position
 from aragora_db.replicas.router import Replicas
-
-if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 __all__ = ["Sessions"]
 
@@ -29,7 +28,7 @@ T = TypeVar("T")
 class Sessions:
     """What `Database` offers for reading and writing."""
 
-    _primary: Connections
+    _primary: ServerEngines
     _replicas: Replicas | None
     _ready: bool
 
@@ -39,8 +38,6 @@ class Sessions:
 
     async def _ensure_ready_async(self) -> None:
         if not self._ready:
-            import asyncio  # noqa: PLC0415 -- not needed by sync programs
-
             await asyncio.to_thread(self.ensure_ready)
 
     @contextmanager
@@ -122,8 +119,6 @@ class Sessions:
         attempts: int = ATTEMPTS,
     ) -> T:
         """`transact` for async code: the same function, over the same sync session, without blocking the loop."""
-        import asyncio  # noqa: PLC0415 -- not needed by sync programs
-
         await self._ensure_ready_async()
         for attempt in tries(attempts):
             with attempt:
@@ -171,8 +166,6 @@ class Sessions:
     async def _async_session(
         self, session_class: type[AragoraSession], read_only: bool, primary: bool, after: str | None
     ) -> AbstractAsyncContextManager[AsyncSession]:
-        from sqlalchemy.ext.asyncio import AsyncSession  # noqa: PLC0415 -- imports asyncio
-
         if read_only and not primary and self._replicas is not None:
             connection = await self._replicas.connect_async(after)
             if connection is not None:
@@ -199,10 +192,6 @@ def _session_on(connection: Connection, session_class: type[AragoraSession]) -> 
 async def _async_session_on(
     connection: AsyncConnection, session_class: type[AragoraSession]
 ) -> AsyncGenerator[AsyncSession]:
-    import asyncio  # noqa: PLC0415 -- not needed by sync programs
-
-    from sqlalchemy.ext.asyncio import AsyncSession  # noqa: PLC0415 -- as above
-
     # Not `async with connection`, which would start it again.
     try:
         async with AsyncSession(connection, sync_session_class=session_class, **_on_replica()) as session:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy import Engine
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import create_async_engine as sa_create_async_engine
 from sqlalchemy.pool import Pool
 
 from aragora_db.engine import abort_guard, fork, postgresql, sqlite, translate
@@ -14,8 +16,6 @@ from aragora_db.engine.target import Target
 from aragora_db.types import json_text
 
 if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncEngine
-
     from aragora_db.config import Settings
 
 __all__ = ["READ_ONLY_OPTIONS", "create_async_engine", "create_engine"]
@@ -50,8 +50,6 @@ def create_async_engine(
 
     An async engine belongs to the event loop it is first used in; `Database` keeps one per loop.
     """
-    from sqlalchemy.ext.asyncio import create_async_engine as sa_create_async_engine  # noqa: PLC0415 -- imports asyncio
-
     target = Target.of(target)
     url, options = _prepare(target, {"postgresql": "psycopg_async", "sqlite": "aiosqlite"}, poolclass, pool)
     engine = sa_create_async_engine(url, **options)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, event
+from sqlalchemy.util import await_only
 
 from aragora_db.config import Settings
 from aragora_db.engine import watchdog
@@ -142,10 +144,6 @@ def _away(engine: Engine) -> Callable[[Callable[[], T]], T]:
     """How to call what may wait for a network: by itself, or beside the event loop."""
     if not engine.dialect.is_async:
         return lambda work: work()
-
-    import asyncio  # noqa: PLC0415 -- not needed by sync programs
-
-    from sqlalchemy.util import await_only  # noqa: PLC0415 -- as above
 
     return lambda work: await_only(asyncio.to_thread(work))
 

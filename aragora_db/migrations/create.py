@@ -33,7 +33,7 @@ def create_revision(target: Target, message: str, *, reverses: str | None = None
     Raises:
         UsageError: no such revision to reverse, or the name would sort before the newest revision.
     """
-    from alembic import command  # noqa: PLC0415 -- costs 80 ms, and most starts of the program do not need it
+    from alembic import command  # noqa: PLC0415 -- takes 160 ms, and most starts of the program do not need it
 
     if scripts.script_location().parent.name == "migrations":
         raise UsageError("this is an installed package, whose revisions an upgrade would replace: work in a checkout")

@@ -19,7 +19,7 @@ def lint() -> list[str]:
 
 
 def _order() -> Iterator[str]:
-    from alembic.script import ScriptDirectory  # noqa: PLC0415 -- costs 80 ms, and `status` does not need it
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 -- takes 160 ms, and `status` does not need it
 
     directory = ScriptDirectory(scripts.script_location())
     heads = directory.get_heads()

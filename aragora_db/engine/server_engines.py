@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
-from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.util import await_only
 
 from aragora_db.engine import READ_ONLY_OPTIONS, Target, create_async_engine, create_engine
+from aragora_db.engine.loops import LoopEngines
 from aragora_db.engine.pool_metrics import Meter
 from aragora_db.engine.sqlite import memory_uri
 from aragora_db.engine.write_tracking import Notify, notify_after_commits
 
-if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncEngine
-
-    from aragora_db.engine.loops import LoopEngines
-
-__all__ = ["Connections"]
+__all__ = ["ServerEngines"]
 
 log = logging.getLogger("aragora_db.database")
 
 
-class Connections:
+class ServerEngines:
     """Engines made at first use, closed together, and forgotten by a forked child.
 
     Args:
@@ -81,8 +79,6 @@ class Connections:
             UsageError: no event loop is running.
         """
         if self._loops is None:
-            from aragora_db.engine.loops import LoopEngines  # noqa: PLC0415 -- imports asyncio
-
             with self._lock:
                 if self._loops is None:
                     self._loops = LoopEngines(self._make_async, lambda engine: self.meter.detach(engine.sync_engine))
@@ -111,10 +107,6 @@ class Connections:
     def tell_in_thread(self, tables: frozenset[str]) -> None:
         """Call the listeners from inside SQLAlchemy's greenlet; other tasks of the event loop go on meanwhile."""
         if self._listeners:
-            import asyncio  # noqa: PLC0415 -- not needed by sync programs
-
-            from sqlalchemy.util import await_only  # noqa: PLC0415 -- as above
-
             # Shielded, and no task: a cancelled caller stops waiting, but does not take it back from a busy executor.
             context = copy_context()
             told = asyncio.get_running_loop().run_in_executor(None, lambda: context.run(self.tell, tables))
