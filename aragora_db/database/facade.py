@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import finalize
 
@@ -18,9 +19,9 @@ from aragora_db.config.secrets.aws import secret_source
 from aragora_db.config.secrets.source import RotatingSource
 from aragora_db.database.sessions import Sessions
 from aragora_db.engine import Target
-from aragora_db.engine.connections import Connections
 from aragora_db.engine.pool_metrics import Meter, Observer, PoolMetrics
-from aragora_db.engine.write_tracking import Notify, subscribe
+from aragora_db.engine.server_engines import ServerEngines
+from aragora_db.engine.write_tracking import CommitListener, Notify, hear_foreign_commits
 from aragora_db.errors import AragoraDBError
 from aragora_db.replicas.router import ReplicaRouter
 
@@ -57,7 +58,12 @@ class Database(Sessions):
         self._listeners: list[Notify] = []
         meter = Meter()
         self._replicas = replicas = ReplicaRouter.from_settings(self._target, meter)
-        self._primary = Connections(self._target, self._listeners, meter, self._prepare_engine)
+        self._primary = ServerEngines(self._target, self._listeners, meter, partial(_adopt, replicas))
+        # Held here only: a `Database` that is gone hears of nothing.
+        self._foreign = CommitListener(
+            self._primary.tell, self._primary.tell_in_thread, None if replicas is None else replicas.record_write
+        )
+        hear_foreign_commits(self._foreign)
         if replicas is not None:
             finalize(self, replicas.stop)
         self._lock = threading.RLock()
@@ -66,25 +72,10 @@ class Database(Sessions):
         if self.secrets is not None or redis_configured(self.settings, self.secrets):
             self.on_commit(self.shared.committed)
         reset_in_children(self)
-        subscribe(self)
 
     def __repr__(self) -> str:
         """The database, without its password."""
         return f"Database({self.dsn.masked!r})"
-
-    def _prepare_engine(self, engine: Engine) -> None:
-        """Attach to a new engine of the primary what has to be there before it connects."""
-        # Any session of this engine keeps the search index. The models take 0.3 s to load.
-        from aragora_db.search import index  # noqa: F401, PLC0415 # pyright: ignore[reportUnusedImport]
-
-        if self._replicas is not None:
-            self._replicas.track_commits(engine)
-
-    def committed_elsewhere(self, tables: frozenset[str], *, is_async: bool) -> None:
-        """Act on a commit through an application's own engine; see `aragora_db.instrument`."""
-        if self._replicas is not None:
-            self._replicas.record_write()
-        self._primary.tell_listeners(tables, is_async=is_async)
 
     # -- engines ------------------------------------------------------------------------------------------------------
 
@@ -110,7 +101,7 @@ class Database(Sessions):
             ConfigurationError: Redis is configured and the extra ``redis`` is not installed, or its URL is malformed.
         """
         if self._shared is None:
-            from aragora_db.shared import SharedState  # noqa: PLC0415 -- most programs do without
+            from aragora_db.shared import SharedState  # noqa: PLC0415 -- takes 250 ms with the models, 8 ms without
 
             with self._lock:
                 if self._shared is None:
@@ -124,6 +115,9 @@ class Database(Sessions):
 
     def on_commit(self, listener: Notify) -> None:
         """Call ``listener`` after each commit that wrote, on any engine of this object, with the tables' names.
+
+        Also after a commit on an engine of the application that stores write through, or that was given to
+        `aragora_db.instrument`; it need not lead to this database.
 
         It runs before the commit returns to its caller: in the committing thread, for async engines in another one.
         It must not raise; if it does, that is logged, and changes nothing about the commit. It also runs when nobody
@@ -144,7 +138,7 @@ class Database(Sessions):
             RevisionEdited, SchemaAhead, SchemaDiverged: the histories do not fit.
             MigrationLocked: another process held the lock for too long; the message names it.
         """
-        from aragora_db.migrations.upgrade import migrate  # noqa: PLC0415 -- imports alembic
+        from aragora_db.migrations.upgrade import migrate  # noqa: PLC0415 -- loads the models, 240 ms
 
         self._primary.prepare()
         applied = migrate(self._target, version, self._primary.reader)
@@ -161,7 +155,7 @@ class Database(Sessions):
         """
         if self._ready:
             return
-        from aragora_db.migrations.first_use import prepare  # noqa: PLC0415 -- once per process
+        from aragora_db.migrations.first_use import prepare  # noqa: PLC0415 -- loads the models, 240 ms
 
         with self._lock:
             if not self._ready:
@@ -221,7 +215,7 @@ class Database(Sessions):
         Raises:
             DatabaseError: the database cannot be asked.
         """
-        from aragora_db.migrations.state import read_state  # noqa: PLC0415 -- loads the models
+        from aragora_db.migrations.state import read_state  # noqa: PLC0415 -- loads the models, 240 ms
 
         with self._primary.reader.connect() as connection:
             return read_state(connection).verdict.value
@@ -248,6 +242,15 @@ class Database(Sessions):
             await self._replicas.aclose()
         await self._primary.aclose()
         self.close()
+
+
+def _adopt(replicas: ReplicaRouter | None, engine: Engine) -> None:
+    """Prepare a new engine of the primary. Nothing here refers to the `Database`: its engines would keep it alive."""
+    # Loads the models, 240 ms: a program that connects to nothing, such as `aragora-db --help`, does without.
+    from aragora_db.search import index  # noqa: F401, PLC0415 # pyright: ignore[reportUnusedImport]
+
+    if replicas is not None:
+        replicas.track_commits(engine)
 
 
 def _target(settings: Settings, dsn: Dsn, secrets: SecretSource | None) -> Target:

@@ -1,49 +1,45 @@
-"""`instrument`: our models, written by an application through its own engine or sessions."""
+"""`aragora_db.instrument`, for an application that writes our models through its own engine and sessions."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.orm import sessionmaker
 
 from aragora_db.engine.write_tracking import track_engine
 from aragora_db.errors import UsageError
-from aragora_db.search import index
+from aragora_db.search import index  # noqa: F401 -- its listeners write the words # pyright: ignore[reportUnusedImport]
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+    from sqlalchemy.orm import Session, sessionmaker
 
 __all__ = ["instrument"]
 
 
-def instrument(engine_or_sessionmaker: Any) -> None:
-    """Keep the search index, the shared cache and replicas true when an application writes our models by its own means.
+def instrument(target: Engine | AsyncEngine | sessionmaker[Session] | async_sessionmaker[AsyncSession]) -> None:
+    """Keep the search index and the caches true for what an application writes through an engine of its own.
 
-    - Any session that flushes one of our models writes the words that searches look for, in the same transaction.
-    - After each commit of this engine every `Database` of this process hears which tables were written: it invalidates
-      the answers in the shared cache, and reads what this thread or task wrote from a replica that has it.
-
-    Calling it again changes nothing. A store in a session does the same for the session's engine by itself. What is
-    written past both, such as by ``COPY``, is found by ``aragora-db reindex``.
+    From then on a session that flushes our models writes their search words in the same transaction. After each commit
+    on this engine, every `Database` of this process hears which tables were written: its shared cache drops what it
+    holds of them, and its replicas do not serve this thread or task before they have the write. A store does the same
+    for the engine of the session that it is given. To call it again changes nothing.
 
     Args:
-        engine_or_sessionmaker: an ``Engine`` or ``AsyncEngine``, or a ``sessionmaker`` or ``async_sessionmaker`` that
-            is bound to one.
+        target: the engine, sync or async, or a factory of sessions bound to one.
 
     Raises:
-        UsageError: it is none of these, or a sessionmaker that is bound to no engine.
+        UsageError: not one of these, or a factory that is bound to no engine, or a driver other than ours.
     """
-    index.listen()
-    track_engine(_engine(engine_or_sessionmaker))
-
-
-def _engine(target: Any) -> Engine:
-    is_maker = isinstance(target, sessionmaker) or (hasattr(target, "kw") and hasattr(target, "begin"))
-    bind = target.kw.get("bind") if is_maker else target
-    found = getattr(bind, "sync_engine", bind)
-    if isinstance(found, Connection):
-        found = found.engine
-    if not isinstance(found, Engine):
+    bind: Any = target
+    if hasattr(bind, "kw"):  # both factories keep the arguments of their sessions there
+        bind = bind.kw.get("bind")
+        if bind is None:
+            raise UsageError("this sessionmaker is bound to no engine; make it with sessionmaker(engine)")
+    engine = getattr(bind, "sync_engine", bind)  # an AsyncEngine's, or an AsyncConnection's
+    if not isinstance(engine, Engine | Connection):
         raise UsageError(
-            f"instrument takes an engine, or a sessionmaker that is bound to one, not {type(target).__name__}; make it "
-            "with sessionmaker(engine)"
+            f"{type(target).__name__} cannot be instrumented; pass an Engine, AsyncEngine, sessionmaker or "
+            "async_sessionmaker"
         )
-    return found
+    track_engine(engine.engine)

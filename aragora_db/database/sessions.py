@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import Session
 
 from aragora_db.engine import READ_ONLY_OPTIONS
-from aragora_db.engine.connections import Connections
 from aragora_db.engine.retry import ATTEMPTS, retry, retry_async
+from aragora_db.engine.server_engines import ServerEngines
 from aragora_db.engine.sessions import READ_ONLY_SESSION, AragoraSession, UnitOfWork
 from aragora_db.replicas.lsn import format_lsn
 from aragora_db.replicas.router import ReplicaRouter
-
-if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 __all__ = ["Sessions"]
 
@@ -27,7 +26,7 @@ T = TypeVar("T")
 class Sessions:
     """What `Database` offers for reading and writing."""
 
-    _primary: Connections
+    _primary: ServerEngines
     _replicas: ReplicaRouter | None
     _ready: bool
 
@@ -37,8 +36,6 @@ class Sessions:
 
     async def _ensure_ready_async(self) -> None:
         if not self._ready:
-            import asyncio  # noqa: PLC0415 -- not needed by sync programs
-
             await asyncio.to_thread(self.ensure_ready)
 
     @contextmanager
@@ -156,7 +153,7 @@ class Sessions:
         return format_lsn(position) if position else None
 
     def _sync_session(
-        self, session_class: type[Session], read_only: bool, primary: bool, after: str | None
+        self, session_class: type[AragoraSession], read_only: bool, primary: bool, after: str | None
     ) -> AbstractContextManager[Session]:
         if read_only and not primary and self._replicas is not None:
             connection = self._replicas.connect(after)
@@ -166,10 +163,8 @@ class Sessions:
         return session_class(engine, expire_on_commit=False, info={READ_ONLY_SESSION: read_only})
 
     async def _async_session(
-        self, session_class: type[Session], read_only: bool, primary: bool, after: str | None
+        self, session_class: type[AragoraSession], read_only: bool, primary: bool, after: str | None
     ) -> AbstractAsyncContextManager[AsyncSession]:
-        from sqlalchemy.ext.asyncio import AsyncSession  # noqa: PLC0415 -- imports asyncio
-
         if read_only and not primary and self._replicas is not None:
             connection = await self._replicas.connect_async(after)
             if connection is not None:
@@ -187,17 +182,15 @@ class Sessions:
 
 
 @contextmanager
-def _session_on(connection: Connection, session_class: type[Session]) -> Generator[Session]:
+def _session_on(connection: Connection, session_class: type[AragoraSession]) -> Generator[Session]:
     with connection, session_class(connection, **_on_replica()) as session:
         yield session
 
 
 @asynccontextmanager
-async def _async_session_on(connection: AsyncConnection, session_class: type[Session]) -> AsyncGenerator[AsyncSession]:
-    import asyncio  # noqa: PLC0415 -- not needed by sync programs
-
-    from sqlalchemy.ext.asyncio import AsyncSession  # noqa: PLC0415 -- as above
-
+async def _async_session_on(
+    connection: AsyncConnection, session_class: type[AragoraSession]
+) -> AsyncGenerator[AsyncSession]:
     # Not `async with connection`, which would start it again.
     try:
         async with AsyncSession(connection, sync_session_class=session_class, **_on_replica()) as session:

@@ -1,4 +1,4 @@
-"""Deadlines for what waits for PostgreSQL."""
+"""Deadlines for what waits for PostgreSQL; `dialect_calls` puts them in place."""
 
 from __future__ import annotations
 
@@ -8,27 +8,31 @@ from typing import Any
 
 from aragora_db.engine import watchdog
 
-__all__ = ["driver_of", "in_time", "shut_down", "start_deadline"]
+__all__ = ["driver_of", "in_time", "shut_down", "statement_in_time"]
 
 
-def start_deadline(context: Any, seconds: float) -> watchdog.Deadline:
-    """Hang up in that many seconds, unless the deadline is cancelled before.
+def statement_in_time(execute: Callable[..., None], seconds: float) -> Callable[..., None]:
+    """Limit a method of the dialect that sends a statement, whose last argument is the execution context."""
 
-    Args:
-        context: SQLAlchemy's execution context; gets ``aragora_timed_out`` when it comes to that.
-        seconds: from now.
-    """
-    driver = driver_of(context.root_connection.connection.dbapi_connection)
+    def timed(*arguments: Any) -> None:
+        context = arguments[-1]
+        driver = driver_of(context.root_connection.connection.dbapi_connection)
 
-    def hang_up() -> None:
-        context.aragora_timed_out = True
-        shut_down(driver)
+        def hang_up() -> None:
+            context.aragora_timed_out = True
+            shut_down(driver)
 
-    return watchdog.watch(seconds, hang_up)
+        deadline = watchdog.watch(seconds, hang_up)
+        try:
+            execute(*arguments)
+        finally:
+            watchdog.cancel(deadline)
+
+    return timed
 
 
 def in_time(call: Callable[[Any], Any], seconds: float) -> Callable[[Any], Any]:
-    """A method of the dialect's, which takes a DBAPI connection, with a deadline."""
+    """Limit a method of the dialect that takes a DBAPI connection."""
 
     def watched(dbapi_connection: Any) -> Any:
         driver = driver_of(dbapi_connection)

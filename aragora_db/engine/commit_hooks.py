@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, event
 
-from aragora_db.engine.dialect_calls import call_after_commits
+from aragora_db.engine.dialect_calls import Stage, surround
 
 if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import ExceptionContext
@@ -38,7 +38,10 @@ def note_commits(engine: Engine, note: Callable[[], None]) -> None:
         if options.get("isolation_level") == "AUTOCOMMIT" and not options.get("postgresql_readonly"):
             note()
 
-    call_after_commits(engine, lambda info: note if info.pop(_MAY_WRITE, False) else None)
+    def note_if_written(dbapi_connection: Any) -> Callable[[], None] | None:
+        return note if dbapi_connection.info.pop(_MAY_WRITE, False) else None
+
+    surround(engine).after_commit(Stage.MARK, note_if_written)
 
 
 def note_losses(engine: Engine, note: Callable[[Exception], None]) -> None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from aragora_db.config import Dsn, detect_pooler
+from aragora_db.config.secrets.rds_iam import IamTokens, iam_tokens
 from aragora_db.engine.target import Target
 from aragora_db.errors import AragoraDBError, ConfigurationError
-
-if TYPE_CHECKING:
-    from aragora_db.config.secrets.rds_iam import IamTokens
 
 __all__ = ["Credentials"]
 
@@ -39,8 +37,6 @@ class Credentials:
         self._complaint = ""
         self._tokens: IamTokens | None = None
         if target.settings.pg_iam_auth:
-            from aragora_db.config.secrets.rds_iam import iam_tokens  # noqa: PLC0415 -- for those who use it
-
             self._tokens = iam_tokens(target.settings.aws_region)
             self._tokens.check(target.dsn)
 

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy import Engine
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import create_async_engine as sa_create_async_engine
 from sqlalchemy.pool import Pool
 
-from aragora_db.engine import abort_guard, dialect_calls, fork, postgresql, sqlite, translate
+from aragora_db.engine import abort_guard, fork, postgresql, sqlite, translate
 from aragora_db.engine.pools import AsyncBoundedPool, BoundedPool, pool_arguments
 from aragora_db.engine.target import Target
 from aragora_db.types import json_text
 
 if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncEngine
-
     from aragora_db.config import Settings
 
 __all__ = ["READ_ONLY_OPTIONS", "create_async_engine", "create_engine"]
@@ -50,8 +50,6 @@ def create_async_engine(
 
     An async engine belongs to the event loop it is first used in; `Database` keeps one per loop.
     """
-    from sqlalchemy.ext.asyncio import create_async_engine as sa_create_async_engine  # noqa: PLC0415 -- imports asyncio
-
     target = Target.of(target)
     url, options = _prepare(target, {"postgresql": "psycopg_async", "sqlite": "aiosqlite"}, poolclass, pool)
     engine = sa_create_async_engine(url, **options)
@@ -75,9 +73,7 @@ def _prepare(
 
 
 def _listen(engine: Engine, target: Target) -> None:
-    dialect = _DIALECTS[target.dsn.backend]
-    dialect.listen(engine, target)
-    dialect_calls.wrap_dialect(engine, dialect.command_deadline(target))
+    _DIALECTS[target.dsn.backend].listen(engine, target)
     translate.translate_errors(engine)
     abort_guard.refuse_commit_after_failure(engine)
     fork.forget_connections_in_children(engine)

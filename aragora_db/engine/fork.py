@@ -45,7 +45,7 @@ def forget_connections_in_children(engine: Engine) -> None:
 
 
 @call_in_children
-def _in_child() -> None:
+def _reset_after_fork() -> None:
     for engine, idle in list(_idle.items()):
         _inherited.append(engine.pool)
         engine.dispose(close=False)

@@ -17,7 +17,7 @@ _EVERY_POOL = frozenset({"pool_recycle", "pool_pre_ping"})
 _QUEUE_POOL = _EVERY_POOL | {"pool_size", "max_overflow", "pool_timeout", "pool_use_lifo"}
 
 
-class _SaysWhatToRaise(QueuePool):
+class InstrumentedQueuePool(QueuePool):
     meter: Meter | None = None
 
     @property
@@ -54,11 +54,11 @@ class _SaysWhatToRaise(QueuePool):
         return connection
 
 
-class BoundedPool(_SaysWhatToRaise):
+class BoundedPool(InstrumentedQueuePool):
     """SQLAlchemy's queue pool, for sync engines."""
 
 
-class AsyncBoundedPool(_SaysWhatToRaise, AsyncAdaptedQueuePool):
+class AsyncBoundedPool(InstrumentedQueuePool, AsyncAdaptedQueuePool):
     """SQLAlchemy's queue pool, for async engines."""
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, event
+from sqlalchemy.util import await_only
 
 from aragora_db.config import Settings
 from aragora_db.engine import watchdog
 from aragora_db.engine.begin import send_begin
 from aragora_db.engine.credentials import Credentials
+from aragora_db.engine.dialect_calls import surround
 from aragora_db.engine.liveness import ping_cheaply
 from aragora_db.engine.target import Target
 from aragora_db.errors import ConfigurationError
@@ -112,18 +115,15 @@ def fixed_pool_arguments(_target: Target) -> frozenset[str]:
 
 
 def listen(engine: Engine, target: Target) -> None:
-    """Connect with the arguments above, begin transactions behind a pooler, and ping."""
+    """Connect with the arguments above, begin transactions behind a pooler, and watch statements."""
     _connect_with_arguments(engine, target)
     event.listen(engine, "connect", _refuse_other_encodings, insert=True)
     if target.through_transaction_pooler:
         _begin_with_settings(engine, target.settings)
-    ping_cheaply(engine, command_deadline(target))
-
-
-def command_deadline(target: Target) -> float:
-    """Return the seconds after which the client hangs up on a silent server; 0 means never."""
     limit = target.settings.command_timeout
-    return limit and limit + watchdog.GRACE
+    seconds = limit and limit + watchdog.GRACE
+    ping_cheaply(engine, seconds)
+    surround(engine, seconds)
 
 
 def _connect_with_arguments(engine: Engine, target: Target) -> None:
@@ -144,10 +144,6 @@ def _away(engine: Engine) -> Callable[[Callable[[], T]], T]:
     """How to call what may wait for a network: by itself, or beside the event loop."""
     if not engine.dialect.is_async:
         return lambda work: work()
-
-    import asyncio  # noqa: PLC0415 -- not needed by sync programs
-
-    from sqlalchemy.util import await_only  # noqa: PLC0415 -- as above
 
     return lambda work: await_only(asyncio.to_thread(work))
 

@@ -1,4 +1,7 @@
-"""The sessions that `Database` hands out, and what they refuse."""
+"""The sessions that `Database` opens. Listeners of this package go on them, never on SQLAlchemy's own `Session`.
+
+A listener on `Session` would run for every session of the process, those of the application's other databases included.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ READ_ONLY_SESSION = "aragora_read_only"
 
 
 class AragoraSession(Session):
-    """A session on a `Database`. Events are listened to on this class: an application's own sessions stay untouched."""
+    """The session of `Database.session`: refuses to flush if it is read-only."""
 
 
 class UnitOfWork(AragoraSession):

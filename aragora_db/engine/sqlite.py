@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, event
 
 from aragora_db.engine.begin import send_begin
+from aragora_db.engine.dialect_calls import surround
 from aragora_db.engine.target import Target
 from aragora_db.errors import ConfigurationError
 
@@ -116,6 +117,7 @@ def listen(engine: Engine, target: Target) -> None:
         finally:
             cursor.close()
 
+    surround(engine)
     event.listen(engine, "begin", _begin)
     event.listen(engine, "reset", _allow_writes)
     if target.settings.statement_timeout:

@@ -81,7 +81,7 @@ def _run() -> None:
 
 
 @call_in_children
-def _in_child() -> None:
+def _reset_after_fork() -> None:
     """Threads do not survive a fork, and the lock may have been held by one."""
     global _lock, _thread
     _lock, _thread = threading.RLock(), None

@@ -10,6 +10,7 @@ from aragora_db.engine import READ_ONLY_OPTIONS, create_engine
 from aragora_db.errors import LockTimeout, MigrationLocked
 from aragora_db.migrations.lock import advisory_lock
 from aragora_db.migrations.state import SchemaState, Verdict, read_state
+from aragora_db.migrations.upgrade import migrate
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -29,8 +30,6 @@ def prepare(engine: Engine, target: Target) -> None:
     state = _look(engine)
     may = target.settings.auto_migrate
     if (state.verdict is Verdict.EMPTY and may is not False) or (state.verdict is Verdict.BEHIND and may is True):
-        from aragora_db.migrations.upgrade import migrate  # noqa: PLC0415 -- imports alembic
-
         migrate(target)
         return
     if state.verdict in {Verdict.EMPTY, Verdict.BEHIND}:

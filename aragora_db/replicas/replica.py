@@ -13,9 +13,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from aragora_db.engine import READ_ONLY_OPTIONS, Target
 from aragora_db.engine.commit_hooks import note_losses
-from aragora_db.engine.connections import Connections
 from aragora_db.engine.liveness import ping_each_time
 from aragora_db.engine.pool_metrics import Meter
+from aragora_db.engine.server_engines import ServerEngines
 from aragora_db.replicas.lsn import ReplicaStatus, query_replay_lsn, query_replica
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Replica:
     def __init__(self, number: int, target: Target, meter: Meter, assess: Assess) -> None:
         self.number = number
         self.target = target.with_settings(connect_timeout=min(target.settings.connect_timeout, _CONNECT_SECONDS))
-        self.connections = Connections(self.target, meter=meter, adopt=self._instrument)
+        self.connections = ServerEngines(self.target, meter=meter, adopt=self._instrument)
         self._assess = assess
         self._status: ReplicaStatus | None = None
         self._polled_at = self._down_since = 0.0

@@ -1,8 +1,12 @@
-"""The words that searches look for: rows that follow from other rows, in the same transaction.
+r"""Rows that follow from other rows: the words that searches look for. Every ORM session keeps them in step.
 
-A flush that adds a memory, a debate, an insight or a consensus, or changes the text of one, writes its words, whichever
-session it happens in: mapper events of these four models attach to the session. Sessions that flush none of them are
-left alone. What no flush shows (bulk inserts, ``COPY``, SQL by hand) is found by `rebuild`.
+After a flush that adds a memory, a debate, an insight or a consensus, or changes the text of one, its words are
+written in the same transaction. What ORM sessions do not see (bulk inserts, ``\copy``, SQL by hand) is found by
+`rebuild`.
+
+Importing this module registers the listeners, on the mappers of these four models and on `AragoraSession`. Another
+session gets listeners of its own when it first flushes one of the models. `Database`, every store and
+`aragora_db.instrument` import it.
 """
 
 from __future__ import annotations
@@ -30,7 +34,7 @@ from aragora_db.models import (
 from aragora_db.rules import consensus
 from aragora_db.rules.words import words
 
-__all__ = ["follow", "followers", "listen", "missing", "rebuild"]
+__all__ = ["follow", "followers", "missing", "rebuild"]
 
 _SLICE = 2_000  # rows of a rebuild in memory at once
 
@@ -141,18 +145,55 @@ def followers() -> dict[type[Base], sa.Table]:
     return {model: Base.metadata.tables[each.table.__tablename__] for model, each in _FOLLOWERS.items()}
 
 
-@event.listens_for(AragoraSession, "after_flush")
-def _write_words(session: Session, _context: Any) -> None:
-    for instances, new in ((session.new, True), (session.dirty, False)):
-        written: dict[type[Base], dict[str, Sequence[Any]]] = {}
-        for instance in instances:
-            model = cast("type[Base]", type(instance))
-            follower = _FOLLOWERS.get(model)
-            if follower is not None and (new or _is_changed(instance, follower)):
-                texts = [getattr(instance, source.key) for source in follower.sources]
-                written.setdefault(model, {})[instance.id] = texts
-        for model, rows in written.items():
-            follow(session, model, rows, new=new)
+# -- listeners --------------------------------------------------------------------------------------------------------
+
+# Key in `Session.info`: what the flush under way wrote, and whether each object is new.
+_FLUSHED = "aragora_flushed"
+
+
+def _note_new(_mapper: Any, _connection: Any, instance: Base) -> None:
+    _flushed(instance).append((instance, True))
+
+
+def _note_changed(_mapper: Any, _connection: Any, instance: Base) -> None:
+    if _is_changed(instance, _FOLLOWERS[type(instance)]):
+        _flushed(instance).append((instance, False))
+
+
+def _flushed(instance: Base) -> list[tuple[Base, bool]]:
+    """Return the list that the session of this object keeps, and have that session write the words after its flush."""
+    session: Any = object_session(instance)
+    flushed: list[tuple[Base, bool]] | None = session.info.get(_FLUSHED)
+    if flushed is None:
+        flushed = session.info[_FLUSHED] = []
+        if not isinstance(session, AragoraSession):
+            _listen(session)
+    return flushed
+
+
+def _listen(target: Session | type[Session]) -> None:
+    event.listen(target, "before_flush", _start)
+    event.listen(target, "after_flush", _write)
+
+
+def _start(session: Session, *_: Any) -> None:
+    """Forget what the flush before wrote, if it failed."""
+    session.info.get(_FLUSHED, []).clear()
+
+
+def _write(session: Session, *_: Any) -> None:
+    """Write the words, in one statement for the new rows of a model, and in two for its changed rows."""
+    flushed: list[tuple[Base, bool]] = session.info.get(_FLUSHED, [])
+    if not flushed:
+        return
+    written: dict[tuple[bool, type[Base]], dict[str, Sequence[Any]]] = {}
+    for instance, new in flushed:
+        model = type(instance)
+        texts = [getattr(instance, source.key) for source in _FOLLOWERS[model].sources]
+        written.setdefault((new, model), {})[cast("Any", instance).id] = texts
+    flushed.clear()
+    for (new, model), rows in written.items():
+        follow(session, model, rows, new=new)
 
 
 def _is_changed(instance: Base, follower: _Follower) -> bool:
@@ -160,21 +201,7 @@ def _is_changed(instance: Base, follower: _Follower) -> bool:
     return any(attributes[source.key].history.has_changes() for source in follower.sources)
 
 
-def _attach(_mapper: Any, _connection: Any, instance: Base) -> None:
-    """Let the session that flushes an object write its words at the end of this flush, and of all later ones."""
-    session = object_session(instance)
-    if isinstance(session, AragoraSession) or session is None:
-        return
-    if not event.contains(session, "after_flush", _write_words):
-        event.listen(session, "after_flush", _write_words)
-
-
-def listen() -> None:
-    """Keep the words of the indexed models in step, whichever session flushes them; importing this module does it."""
-    for model in _FOLLOWERS:
-        if not event.contains(model, "after_insert", _attach):
-            event.listen(model, "after_insert", _attach)
-            event.listen(model, "after_update", _attach)
-
-
-listen()
+for _model in _FOLLOWERS:
+    event.listen(_model, "after_insert", _note_new)
+    event.listen(_model, "after_update", _note_changed)
+_listen(AragoraSession)

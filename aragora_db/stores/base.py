@@ -14,7 +14,7 @@ from aragora_db.engine.write_tracking import track_session
 from aragora_db.errors import InvalidValue, UsageError
 from aragora_db.models.base import Base
 from aragora_db.rules.installation import DEFAULT_RULES, Rules
-from aragora_db.search import index  # noqa: F401 -- a flush in any session writes the words that searches look for # pyright: ignore[reportUnusedImport]
+from aragora_db.search import index  # noqa: F401 -- its listeners write the words # pyright: ignore[reportUnusedImport]
 from aragora_db.stores import checks
 from aragora_db.stores.paging import MAX_LIMIT, Keyset, Page
 
@@ -48,8 +48,8 @@ class Store:
         org_id: confines every verb to the rows of this organisation; None means no confinement.
 
     Raises:
-        UsageError: ``org_id`` was given to a store whose tables have no such column, or the session is bound to no
-            engine.
+        UsageError: the session is bound to no engine, or to one of another driver than ours; or ``org_id`` was given
+            to a store whose tables have no such column.
         InvalidValue: ``org_id`` is blank.
     """
 

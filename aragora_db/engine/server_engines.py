@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from contextvars import copy_context
 
 from sqlalchemy import Engine
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.util import await_only
 
 from aragora_db.engine import READ_ONLY_OPTIONS, Target, create_async_engine, create_engine
+from aragora_db.engine.loops import LoopEngines
 from aragora_db.engine.pool_metrics import Meter
 from aragora_db.engine.sqlite import memory_uri
 from aragora_db.engine.write_tracking import Notify, notify_after_commits
 
-if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncEngine
-
-    from aragora_db.engine.loops import LoopEngines
-
-__all__ = ["Connections"]
+__all__ = ["ServerEngines"]
 
 log = logging.getLogger("aragora_db.database")
 
 
-class Connections:
+class ServerEngines:
     """Engines made at first use, closed together, and forgotten by a forked child.
 
     Args:
@@ -68,7 +67,7 @@ class Connections:
                 if self._sync is None:
                     self.prepare()
                     engine = create_engine(self.target)
-                    self._connect_listeners(engine, self._tell)
+                    self._connect_listeners(engine, self.tell)
                     self._sync = engine, engine.execution_options(**READ_ONLY_OPTIONS)
         return self._sync
 
@@ -80,8 +79,6 @@ class Connections:
             UsageError: no event loop is running.
         """
         if self._loops is None:
-            from aragora_db.engine.loops import LoopEngines  # noqa: PLC0415 -- imports asyncio
-
             with self._lock:
                 if self._loops is None:
                     self._loops = LoopEngines(self._make_async, lambda engine: self.meter.detach(engine.sync_engine))
@@ -90,7 +87,7 @@ class Connections:
     def _make_async(self) -> AsyncEngine:
         self.prepare()
         engine = create_async_engine(self.target)
-        self._connect_listeners(engine.sync_engine, self._tell_in_thread)
+        self._connect_listeners(engine.sync_engine, self.tell_in_thread)
         return engine
 
     def _connect_listeners(self, engine: Engine, tell: Notify) -> None:
@@ -99,26 +96,21 @@ class Connections:
             self._adopt(engine)
         notify_after_commits(engine, tell)
 
-    def tell_listeners(self, tables: frozenset[str], *, is_async: bool) -> None:
-        """Tell the listeners of a commit on an engine that is not one of these."""
-        if is_async:
-            self._tell_in_thread(tables)
-        else:
-            self._tell(tables)
-
-    def _tell(self, tables: frozenset[str]) -> None:
+    def tell(self, tables: frozenset[str]) -> None:
+        """Call the listeners; what one of them raises is logged."""
         for listener in self._listeners:
             try:
                 listener(tables)
             except Exception as error:  # noqa: BLE001 -- anybody's; the commit has happened, and others are to be told
                 log.error("a listener to commits raised %s; the commit stands", type(error).__name__)  # noqa: TRY400 -- may hold a secret
 
-    def _tell_in_thread(self, tables: frozenset[str]) -> None:
-        """From inside SQLAlchemy's greenlet: other tasks of the event loop go on meanwhile."""
+    def tell_in_thread(self, tables: frozenset[str]) -> None:
+        """Call the listeners from inside SQLAlchemy's greenlet; other tasks of the event loop go on meanwhile."""
         if self._listeners:
-            from aragora_db.engine.loops import run_in_thread  # noqa: PLC0415 -- imports asyncio
-
-            run_in_thread(lambda: self._tell(tables))
+            # Shielded, and no task: a cancelled caller stops waiting, but does not take it back from a busy executor.
+            context = copy_context()
+            told = asyncio.get_running_loop().run_in_executor(None, lambda: context.run(self.tell, tables))
+            await_only(asyncio.shield(told))
 
     def prepare(self) -> None:
         """What has to be there before the first connection."""
