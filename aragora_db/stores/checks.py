@@ -1,4 +1,4 @@
-"""What stores refuse before they write: one message per kind of mistake, naming the argument."""
+"""Checks of arguments, before anything is written: one message per kind of mistake, naming the argument."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ E = TypeVar("E", bound=StrEnum)
 
 
 def finite(argument: str, value: Any) -> float:
-    """A finite number.
+    """Return a finite number.
 
     Raises:
         InvalidValue: it is none, or NaN, or infinite.
@@ -29,7 +29,7 @@ def finite(argument: str, value: Any) -> float:
 
 
 def share(argument: str, value: Any) -> float:
-    """A number from 0 to 1.
+    """Return a number from 0 to 1.
 
     Raises:
         InvalidValue: it lies outside, or is no number.
@@ -41,7 +41,7 @@ def share(argument: str, value: Any) -> float:
 
 
 def count(argument: str, value: Any) -> int:
-    """A whole number, 0 or more.
+    """Return a whole number, 0 or more.
 
     Raises:
         InvalidValue: it is negative, or no whole number.
@@ -52,7 +52,7 @@ def count(argument: str, value: Any) -> int:
 
 
 def flag(argument: str, value: Any) -> bool:
-    """True or False.
+    """Return True or False.
 
     Raises:
         InvalidValue: it is neither; 0 and 1 are numbers.
@@ -63,7 +63,7 @@ def flag(argument: str, value: Any) -> bool:
 
 
 def name(argument: str, value: Any) -> str:
-    """A name or id: text that is not blank. Its length and characters are the column type's business.
+    """Return a name or id: text that is not blank. The column's type checks its length and characters.
 
     Raises:
         InvalidValue: it is blank, or no text.
@@ -74,7 +74,7 @@ def name(argument: str, value: Any) -> str:
 
 
 def key(argument: str, value: Any) -> str:
-    """A name or id that an indexed column takes.
+    """Return a name or id that an indexed column takes.
 
     Raises:
         InvalidValue: it is blank, no text, too long, or has characters that a database cannot keep.
@@ -90,7 +90,7 @@ def key(argument: str, value: Any) -> str:
 
 
 def instant(argument: str, value: Any) -> datetime:
-    """A time that everybody understands alike.
+    """Return a time with a time zone.
 
     Raises:
         InvalidValue: it is no datetime, or has no time zone.
@@ -101,7 +101,7 @@ def instant(argument: str, value: Any) -> datetime:
 
 
 def clock(argument: str, value: Any) -> datetime:
-    """The time given, or the time now when it is None.
+    """Return the time given, or the clock's time if it is None.
 
     Raises:
         InvalidValue: it is no datetime, or has no time zone.
@@ -110,7 +110,7 @@ def clock(argument: str, value: Any) -> datetime:
 
 
 def names(argument: str, values: Iterable[Any]) -> list[str]:
-    """Several names, each once, in the order given.
+    """Check several names, and return them in the order given.
 
     Raises:
         InvalidValue: one is blank, no text, or there twice; or the whole is one text.
@@ -131,14 +131,16 @@ def _each_once(argument: str, values: Iterable[Any], check: Callable[[str, Any],
     if isinstance(values, str):
         raise InvalidValue(f"{argument} is one text; pass a list of names")
     found = [check(argument, value) for value in values]
-    if len(set(found)) != len(found):
-        twice = next(value for value in found if found.count(value) > 1)
-        raise InvalidValue(f"{argument} names {twice!r} twice")
+    seen = set[str]()
+    for value in found:
+        if value in seen:
+            raise InvalidValue(f"{argument} names {value!r} twice")
+        seen.add(value)
     return found
 
 
 def member(argument: str, kind: type[E], value: Any) -> E:
-    """A member of an enumeration, or the text of one.
+    """Return a member of an enumeration, given it or its text.
 
     Raises:
         InvalidValue: there is no such member.
