@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker
+from sqlalchemy.orm import Session, sessionmaker
 
 from aragora_db.engine.write_tracking import track_engine
 from aragora_db.errors import UsageError
+from aragora_db.models import Base
 from aragora_db.search import index  # noqa: F401 -- its listeners write the words # pyright: ignore[reportUnusedImport]
-
-if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
-    from sqlalchemy.orm import Session, sessionmaker
 
 __all__ = ["instrument"]
 
@@ -32,14 +31,14 @@ def instrument(target: Engine | AsyncEngine | sessionmaker[Session] | async_sess
         UsageError: not one of these, or a factory that is bound to no engine, or a driver other than ours.
     """
     bind: Any = target
-    if hasattr(bind, "kw"):  # both factories keep the arguments of their sessions there
-        bind = bind.kw.get("bind")
+    if isinstance(target, sessionmaker | async_sessionmaker):
+        bind = target.kw.get("bind")
         if bind is None:
             raise UsageError("this sessionmaker is bound to no engine; make it with sessionmaker(engine)")
-    engine = getattr(bind, "sync_engine", bind)  # an AsyncEngine's, or an AsyncConnection's
+    engine: Any = bind.sync_engine if isinstance(bind, AsyncEngine | AsyncConnection) else bind
     if not isinstance(engine, Engine | Connection):
         raise UsageError(
             f"{type(target).__name__} cannot be instrumented; pass an Engine, AsyncEngine, sessionmaker or "
             "async_sessionmaker"
         )
-    track_engine(engine.engine)
+    track_engine(engine.engine, Base.metadata.tables)

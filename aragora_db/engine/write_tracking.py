@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from weakref import WeakSet
 
 from sqlalchemy import Connection, Engine, event
@@ -164,20 +164,19 @@ def hear_foreign_commits(listener: CommitListener) -> None:
         _listeners.add(listener)
 
 
-def track_engine(engine: Engine) -> None:
+def track_engine(engine: Engine, ours: Container[str]) -> None:
     """Tell every `Database` of this process after each commit of this engine which tables were written; once.
+
+    From then on a statement on it that misses a table of ours raises a `UsageError` that says to migrate.
 
     Args:
         engine: sync, or the sync side of an async one. Nothing is done for an engine of a `Database`.
+        ours: the names of our tables.
 
     Raises:
         UsageError: its driver is not one that our statements are written for.
     """
-    # A variant with other execution options hears less than the original, for which SQLAlchemy has no public name.
-    original: Any = engine
-    while hasattr(original, "_proxied"):
-        original = original._proxied  # noqa: SLF001
-    engine = original
+    engine = _original(engine)
     calls = surround(engine)
     if calls.tells:
         return
@@ -190,11 +189,16 @@ def track_engine(engine: Engine) -> None:
     with _lock:
         if not calls.tells:
             note_commits(engine, _mark_all)
+            event.listen(engine, "handle_error", partial(_explain_missing_table, ours), retval=True)
             notify_after_commits(engine, _tell_all_in_thread if engine.dialect.is_async else _tell_all)
 
 
-def track_session(session: Any) -> None:
+def track_session(session: Any, ours: Container[str]) -> None:
     """Track the engine of a session that is not ours; for a session of `Database` this is one ``isinstance``.
+
+    Args:
+        session: a sync session, or a ``scoped_session``.
+        ours: see `track_engine`.
 
     Raises:
         UsageError: the session is bound to no engine, or is not a sync session, or its driver is not one of ours.
@@ -210,7 +214,25 @@ def track_session(session: Any) -> None:
             "this session is bound to no engine; make it with Session(engine) or sessionmaker(engine), or take it from "
             "Database.session()"
         ) from None
-    track_engine(bind.engine)
+    track_engine(bind.engine, ours)
+
+
+def _original(engine: Any) -> Engine:
+    """Return the engine of which this one may be a variant with other execution options; a variant hears less."""
+    while hasattr(engine, "_proxied"):
+        engine = engine._proxied  # noqa: SLF001 -- SQLAlchemy has no public name for it
+    return cast("Engine", engine)
+
+
+def _explain_missing_table(ours: Container[str], context: ExceptionContext) -> UsageError | None:
+    """Return the error for a table of ours that is not there; None for any other."""
+    error = context.original_exception
+    message = str(error).partition("\n")[0]  # PostgreSQL quotes the statement below it
+    missing = getattr(error, "sqlstate", None) == "42P01" or message.startswith("no such table")
+    table = next((word for word in re.findall(r"\w+", message) if word in ours), None) if missing else None
+    if table is None:
+        return None
+    return UsageError(f"this database has no table {table}: point DATABASE_URL at it and run aragora-db migrate")
 
 
 def _everybody() -> list[CommitListener]:

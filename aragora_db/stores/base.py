@@ -59,7 +59,7 @@ class Store:
     def __init__(self, session: Session, *, rules: Rules | None = None, org_id: str | None = None) -> None:
         if org_id is not None and not self.has_tenants:
             raise UsageError(f"the tables of {type(self).__name__} have no org_id; make the store without it")
-        track_session(session)
+        track_session(session, Base.metadata.tables)
         self.session = session
         self.rules = DEFAULT_RULES if rules is None else rules
         self.org_id = None if org_id is None else checks.key("org_id", org_id)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from contextlib import closing
 
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
-from aragora_db import Database, Settings
+from aragora_db import Database, Settings, instrument
+from aragora_db.models import ContinuumMemory
 from aragora_db.stores import DebateStore
 
 
@@ -56,3 +58,20 @@ def test_no_server(aragora_db):
     """An operator's script tells "try later" from "done" by the exit code."""
     ended = aragora_db("reindex", "--json", DATABASE_URL="postgresql://nobody@127.0.0.1:1/nothing")
     assert (ended.code, ended.out) == (3, "")
+
+
+def test_it_counts_what_sessions_and_instrument_missed(dialect, fresh_databases, aragora_db):
+    """An application learns from the number that one of its ways to write is indexed by nobody."""
+    url = fresh_databases.url(dialect)
+    engine = sa.create_engine(
+        sa.make_url(url).set(drivername={"postgresql": "postgresql+psycopg"}.get(dialect, dialect))
+    )
+    instrument(engine)
+    with Session(engine) as session:
+        session.add(ContinuumMemory(id="seen", content="Quorum"))
+        session.flush()
+        session.execute(sa.insert(ContinuumMemory), [{"id": "m1", "content": "Retry"}, {"id": "m2", "content": "Lock"}])
+        session.commit()
+    engine.dispose()
+    found = aragora_db("reindex", "--json", DATABASE_URL=url).document["indexed"]
+    assert found == dict.fromkeys(found, 0) | {"continuum_keywords": 2}

@@ -134,6 +134,17 @@ def test_async_engines(url, told):
     assert told == [frozenset({"personas"})] * 4
 
 
+def test_a_database_that_is_not_migrated(dialect, fresh_databases):
+    """Names what is missing and what to run; for a table of the application's own, the error stays as it was."""
+    url = sa.make_url(fresh_databases.url(dialect, migrated=False))
+    engine = sa.create_engine(url.set(drivername=SYNC[dialect]))
+    with Session(engine) as session, pytest.raises(UsageError, match=r"no table personas.*aragora-db migrate"):
+        PersonaStore(session).get("ada")
+    with Session(engine) as session, pytest.raises(sa.exc.DBAPIError, match="theirs"):
+        session.execute(sa.text("SELECT * FROM theirs"))
+    engine.dispose()
+
+
 def test_a_database_that_is_gone_hears_nothing(plain, url):
     """An engine of the application lives as long as the process; it must not keep every `Database` alive."""
     heard = []
