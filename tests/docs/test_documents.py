@@ -50,6 +50,22 @@ def test_the_readme_example_runs(tmp_path):
     assert (tmp_path / ".nomic" / "aragora.db").exists()
 
 
+def test_the_examples_of_the_stores_run(tmp_path):
+    """Each block of the guide, one after the other in one program, on a machine with no variable set."""
+    blocks = re.findall(r"```python\n(.*?)```", (TOP / "docs/guide/stores.md").read_text(), re.DOTALL)
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", "\n".join(blocks)],
+        cwd=tmp_path,
+        env=support.clean_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=support.HANG_SECONDS,
+    )
+    assert blocks
+    assert run.returncode == 0, run.stderr
+
+
 def test_every_decision_is_listed():
     """A decision that the index does not name is never read again."""
     index = (TOP / "docs/decisions/README.md").read_text()
