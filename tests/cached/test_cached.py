@@ -19,6 +19,8 @@ from aragora_db.models import EloRating
 from aragora_db.stores import EloStore, PersonaStore
 from aragora_db.transfer import Options, run
 
+pytestmark = pytest.mark.slow
+
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "layout_a"
 
 

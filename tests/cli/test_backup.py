@@ -27,6 +27,8 @@ from aragora_db.operate.backup import back_up, restore
 from aragora_db.stores import DebateStore, EloStore, NewDebate
 from aragora_db.testing.plugin import missing
 
+pytestmark = pytest.mark.slow
+
 
 def fill(database: Database) -> None:
     """Rows of several tables, some with JSON and words."""

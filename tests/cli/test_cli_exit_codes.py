@@ -18,6 +18,8 @@ from aragora_db.cli import app
 from aragora_db.migrations import lock, scripts
 from aragora_db.testing.process import free_port
 
+pytestmark = pytest.mark.slow
+
 DONE, NO, WRONG_USE, UNREACHABLE, TRY_AGAIN, BUG, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 LOOKS = (["status"], ["status", "--json"], ["check"], ["check", "--json"])
 COMMANDS = (*LOOKS, ["migrate"], ["migrate", "--json"])

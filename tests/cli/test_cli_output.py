@@ -12,6 +12,8 @@ from aragora_db.cli.app import app
 from aragora_db.migrations import scripts
 from aragora_db.testing.process import free_port
 
+pytestmark = pytest.mark.slow
+
 COMMANDS = sorted(typer.main.get_command(app).commands)
 PASSWORD = "p@ss:w/o?rd#%&+ '\""  # noqa: S105 -- nobody's
 

@@ -31,6 +31,8 @@ from aragora_db.models import (
     TierTransition,
 )
 
+pytestmark = pytest.mark.slow
+
 FILE = Path(".nomic/demo.db")
 
 

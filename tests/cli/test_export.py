@@ -10,6 +10,8 @@ import pytest
 from aragora_db import Database, Settings
 from aragora_db.models import EloHistory
 
+pytestmark = pytest.mark.slow
+
 DONE, NO, WRONG_USE, UNREACHABLE = 0, 1, 2, 3
 
 

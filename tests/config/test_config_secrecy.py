@@ -19,6 +19,8 @@ from aragora_db.config import Dsn, Settings, parse_dsn
 from aragora_db.config.resolve import resolve
 from aragora_db.errors import ConfigurationError
 
+pytestmark = pytest.mark.slow
+
 MARK = "Zk9"
 AWKWARD = "@:/%?#&='\\ +\"$;,[]{}<>|`~!*\t\u00e9\u00df\u6f22\U0001f511aB4"
 

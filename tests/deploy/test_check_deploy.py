@@ -6,6 +6,8 @@ import shutil
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 UNIT = "systemd/aragora.service"
 DROP_IN = "systemd/aragora.service.d/shared-state.conf"
 JOB = "k8s/migration-job.yaml"

@@ -10,6 +10,8 @@ from psycopg import sql
 
 from aragora_db.testing.workspace import give
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_wrong_password(healthy_url, examine):
     """An operator would look for a firewall while the password has a typing error."""

@@ -10,6 +10,8 @@ import pytest
 from aragora_db.operate.doctor.queries import without_literals
 from aragora_db.testing.plugin import missing
 
+pytestmark = pytest.mark.slow
+
 NO_STATISTICS = "no pg_stat_statements here: this PostgreSQL is without contrib. Install the package postgresql-contrib"
 SECRET = "Zk9-literal"  # noqa: S105 -- what a report must not show
 

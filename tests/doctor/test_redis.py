@@ -16,6 +16,8 @@ from aragora_db.operate.doctor.redis import judge_version
 from aragora_db.testing.plugin import missing
 from aragora_db.testing.process import free_port
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def of(examine, tmp_path):

@@ -11,6 +11,8 @@ from aragora_db.testing.process import free_port, server_account
 from aragora_db.testing.standby import start_primary, start_standby
 from aragora_db.testing.workspace import make_workspace, remove_workspace
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def cluster():

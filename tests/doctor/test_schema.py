@@ -15,6 +15,8 @@ from aragora_db.database import Database
 from aragora_db.engine import create_engine
 from aragora_db.migrations import scripts
 
+pytestmark = pytest.mark.slow
+
 REVISION = """\"\"\"A revision of a test.\"\"\"
 
 from aragora_db.migrations.forward_only import no_way_back as __getattr__

@@ -14,6 +14,8 @@ from aragora_db.config import Settings
 from aragora_db.config.secrets.aws import secrets_manager
 from aragora_db.testing.process import ServerProcess, free_port, launch, log_path
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def aws(monkeypatch) -> None:

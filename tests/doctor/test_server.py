@@ -22,6 +22,8 @@ from aragora_db.testing.plugin import missing
 from aragora_db.testing.process import ServerProcess, free_port, launch, log_path, server_account
 from aragora_db.testing.workspace import give, make_workspace, remove_workspace, server_folder
 
+pytestmark = pytest.mark.slow
+
 # -- poolers ----------------------------------------------------------------------------------------------------------
 
 INI = """

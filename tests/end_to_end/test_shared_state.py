@@ -19,6 +19,8 @@ from support import HANG_SECONDS, clean_environment
 
 from aragora_db.testing.plugin import missing
 
+pytestmark = pytest.mark.slow
+
 WRITERS, READERS = 2, 2  # of each instance
 
 

@@ -14,6 +14,8 @@ from aragora_db.engine import liveness, watchdog
 from aragora_db.errors import CommandTimeout, LockTimeout, StatementTimeout
 from aragora_db.models import EloRating
 
+pytestmark = pytest.mark.slow
+
 QUICK = {"statement_timeout": 0.3, "command_timeout": 0.5}
 
 # Counts without end; the index of a fetched row tells how far it came.

@@ -18,6 +18,8 @@ from aragora_db.errors import UsageError
 from aragora_db.models import EloRating
 from aragora_db.testing.engines import ENGINES
 
+pytestmark = pytest.mark.slow
+
 
 def pytest_generate_tests(metafunc):
     """Once for each async driver."""

@@ -11,6 +11,8 @@ from sqlalchemy import text
 from aragora_db.database import Database
 from aragora_db.models import EloRating
 
+pytestmark = pytest.mark.slow
+
 UNITS = 10
 
 

@@ -16,6 +16,8 @@ from aragora_db.migrations import scripts
 from aragora_db.migrations.status import status
 from aragora_db.models import EloRating
 
+pytestmark = pytest.mark.slow
+
 OURS = {"pooler": "transaction", "statement_timeout": 7, "command_timeout": 9, "idle_in_transaction_timeout": 11}
 
 

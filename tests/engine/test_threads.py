@@ -14,6 +14,8 @@ from aragora_db.database import Database, default
 from aragora_db.database.default import get_database
 from aragora_db.models import EloRating
 
+pytestmark = pytest.mark.slow
+
 THREADS, UNITS = 4, 10
 
 

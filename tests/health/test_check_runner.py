@@ -17,6 +17,8 @@ from aragora_db.operate.health.check_runner import FRESH, CheckRunner
 from aragora_db.operate.health.checks import DatabaseCheck, HealthCheck
 from aragora_db.operate.health.result import CheckResult, HealthReport, HealthState
 
+pytestmark = pytest.mark.slow
+
 
 class _Asked(HealthCheck):
     """Counts how often it is asked, and hangs while it is told to."""

@@ -10,6 +10,8 @@ from support import HANG_SECONDS
 
 from aragora_db.errors import PoolExhausted
 
+pytestmark = pytest.mark.slow
+
 
 def debates_of(served):
     """What answers under /api/v1/debates."""

@@ -13,6 +13,8 @@ from support import HANG_SECONDS
 
 from aragora_db.database import Database
 
+pytestmark = pytest.mark.slow
+
 IMPATIENT = "from aragora_db.operate.health.checks import HealthCheck\nHealthCheck.timeout = 0.5"
 """For a test of a database that hangs: how long a check waits for it."""
 

@@ -7,6 +7,8 @@ import sqlalchemy as sa
 
 from aragora_db import Database, Settings
 
+pytestmark = pytest.mark.slow
+
 REVISION = "20260116_backfill_workspace_id"
 SLICE = 50
 ROWS = SLICE + 10

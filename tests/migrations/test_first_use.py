@@ -21,6 +21,8 @@ from aragora_db.migrations.status import status
 from aragora_db.migrations.upgrade import inspect_state, migrate
 from aragora_db.models import EloRating
 
+pytestmark = pytest.mark.slow
+
 
 def target(url, **settings) -> Target:
     """A database under these settings."""

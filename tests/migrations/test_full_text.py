@@ -12,6 +12,8 @@ from aragora_db.migrations.upgrade import inspect_state
 from aragora_db.models import ContinuumKeywords, ContinuumMemory, DebateKeywords, InsightKeywords
 from aragora_db.search.keywords import matches
 
+pytestmark = pytest.mark.slow
+
 BEFORE = "20260121_drop_index_debates_task"
 KEYWORD_TABLES = ("continuum_keywords", "debate_keywords", "insight_keywords")
 POISON = "poisonous"

@@ -19,6 +19,8 @@ from aragora_db.search import index
 from aragora_db.search.keywords import matches
 from aragora_db.testing.plugin import missing
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def aragora_db(capsys):

@@ -11,6 +11,8 @@ from aragora_db.migrations import scripts
 from aragora_db.migrations.status import status
 from aragora_db.migrations.upgrade import inspect_state
 
+pytestmark = pytest.mark.slow
+
 HEAD = scripts.head()
 NOTES = """
     op.create_table("notes", sa.Column("id", v.bigint(), primary_key=True), sqlite_strict=True)

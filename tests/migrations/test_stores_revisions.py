@@ -18,6 +18,8 @@ from aragora_db.rules.words import words
 from aragora_db.search import index
 from aragora_db.search.keywords import matches
 
+pytestmark = pytest.mark.slow
+
 BEFORE = "20260121_drop_index_debates_task"
 
 # Keys in no order of any language: slices that go on from the last key must still see each row once.

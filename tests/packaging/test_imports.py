@@ -5,7 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
 import support
+
+pytestmark = pytest.mark.slow
 
 
 def loaded(code):

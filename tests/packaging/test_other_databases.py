@@ -5,7 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
 import support
+
+pytestmark = pytest.mark.slow
 
 # All listeners that a plain session, engine, pool, dialect and mapper of an application would call.
 COUNT = """

@@ -14,6 +14,8 @@ import support
 
 from aragora_db import Database
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 INSIDE = "aragora_db/migrations/alembic"
 

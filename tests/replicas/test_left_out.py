@@ -13,6 +13,8 @@ from sqlalchemy import text
 from aragora_db.errors import DatabaseUnavailable
 from aragora_db.testing.engines import EngineCase
 
+pytestmark = pytest.mark.slow
+
 PAUSE, RESUME = "SELECT pg_wal_replay_pause()", "SELECT pg_wal_replay_resume()"
 
 

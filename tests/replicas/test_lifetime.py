@@ -17,6 +17,8 @@ from aragora_db.testing.engines import EngineCase
 from aragora_db.testing.plugin import missing
 from aragora_db.testing.servers import start_pgbouncer
 
+pytestmark = pytest.mark.slow
+
 
 def pollers() -> list[str]:
     """The names of the threads that look at servers."""

@@ -18,6 +18,8 @@ from aragora_db import Database
 from aragora_db.errors import InvalidValue
 from aragora_db.testing.engines import EngineCase
 
+pytestmark = pytest.mark.slow
+
 TABLE = "CREATE TABLE counter (who int PRIMARY KEY, n int NOT NULL)"
 COUNT_UP = text("INSERT INTO counter VALUES (:who, 1) ON CONFLICT (who) DO UPDATE SET n = counter.n + 1 RETURNING n")
 COUNT = text("SELECT n FROM counter WHERE who = :who")

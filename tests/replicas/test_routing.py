@@ -12,6 +12,8 @@ from aragora_db.errors import ReadOnlyViolation, UsageError
 from aragora_db.models import EloRating
 from aragora_db.testing.engines import EngineCase
 
+pytestmark = pytest.mark.slow
+
 
 def test_reads_go_to_the_replicas_and_writes_to_the_primary(cluster, open_database, server_case: EngineCase):
     """The replicas would stand idle, or a write would fail on one of them."""

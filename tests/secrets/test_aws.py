@@ -22,6 +22,8 @@ from aragora_db.config.secrets.source import RotatingSource, SecretSource
 from aragora_db.errors import ConfigurationError, SecretUnavailable
 from aragora_db.testing.process import free_port
 
+pytestmark = pytest.mark.slow
+
 EAST, WEST = "us-east-1", "us-west-2"
 ONE, TWO = "postgresql://u:first@db/arena", "postgresql://u:second@db/arena"
 

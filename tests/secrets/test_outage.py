@@ -9,6 +9,8 @@ from aragora_db.config.secrets.aws import SecretsManager
 from aragora_db.engine import Target, create_engine
 from aragora_db.errors import SecretUnavailable
 
+pytestmark = pytest.mark.slow
+
 WEST = "us-west-2"
 
 

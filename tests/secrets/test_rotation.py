@@ -24,6 +24,8 @@ from aragora_db.engine import Target, create_async_engine, create_engine
 from aragora_db.errors import ConfigurationError, DatabaseUnavailable
 from aragora_db.testing.process import free_port
 
+pytestmark = pytest.mark.slow
+
 # A connection is replaced at each checkout, so that every request logs in.
 CHURN = {"pool_size": 3, "max_overflow": 1, "pool_recycle": 0}
 

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 from support import HANG_SECONDS
 
+pytestmark = pytest.mark.slow
+
 COUNT = 3
 TOPIC, KEY = "leaderboard", "ada"
 

@@ -17,6 +17,8 @@ from aragora_db.errors import ConfigurationError
 from aragora_db.shared import DEBATE_CREATED, GAP, Event
 from aragora_db.testing.plugin import missing
 
+pytestmark = pytest.mark.slow
+
 TOPIC = "leaderboard"
 OLD, SECRET, GUARD, SIGNS = "old", "secret", "guard", "pa#ss/word"
 

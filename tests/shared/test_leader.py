@@ -15,6 +15,8 @@ from aragora_db import Database
 from aragora_db.errors import Fenced, InvalidValue
 from aragora_db.models import FencingToken
 
+pytestmark = pytest.mark.slow
+
 
 def test_alone_we_lead(make):
     """A laptop would never consolidate."""

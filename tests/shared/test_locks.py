@@ -17,6 +17,8 @@ from aragora_db import Database
 from aragora_db.errors import Fenced, InvalidValue, LockLost, LockNotAcquired, RedisUnavailable
 from aragora_db.models import EloRating, FencingToken
 
+pytestmark = pytest.mark.slow
+
 BOTH = pytest.mark.parametrize("configured", [True, False], ids=["redis", "alone"])
 
 

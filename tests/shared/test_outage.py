@@ -11,6 +11,8 @@ from concurrent_work import forked, together
 
 from aragora_db.errors import ConfigurationError, RedisUnavailable
 
+pytestmark = pytest.mark.slow
+
 TOPIC = "leaderboard"
 
 

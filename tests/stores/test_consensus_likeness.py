@@ -16,6 +16,8 @@ from aragora_db.search.similar_topics import most_similar, topics_per_word
 from aragora_db.stores import ConsensusStore
 from aragora_db.stores.consensus import NewConsensus
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 WORDS = ["the", "a", "for", "of", "cache", "lock", "retry", "token", "shard", "quorum"]
 WEIGHTS = [60, 50, 40, 20, 8, 6, 5, 4, 2, 1]

@@ -13,6 +13,8 @@ from aragora_db.rules.consensus import topic_words
 from aragora_db.stores import ConsensusStore
 from aragora_db.stores.consensus import NewConsensus, NewDissent
 
+pytestmark = pytest.mark.slow
+
 DAY = datetime(2026, 1, 1, tzinfo=UTC)
 IDS = st.integers(0, 6).map("c{}".format)
 TOPICS = st.sampled_from(["cache the ratings", "RATINGS the cache", "cache tokens", "migrate forward"])

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -16,6 +17,8 @@ from aragora_db.errors import ConflictError, NotFoundError
 from aragora_db.models import ContinuumMemory, Tier, TierTransition
 from aragora_db.rules import continuum, retrieval
 from aragora_db.stores import ContinuumStore, NewMemory
+
+pytestmark = pytest.mark.slow
 
 IDS = st.sampled_from(["a", "b", "c", "d", "e"])
 TIERS = st.sampled_from(list(Tier))

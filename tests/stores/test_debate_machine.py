@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -12,6 +13,8 @@ from aragora_db.errors import ConflictError, NotFoundError
 from aragora_db.rules import debates as rules
 from aragora_db.stores import DebateStore
 from aragora_db.stores.debates import NewDebate
+
+pytestmark = pytest.mark.slow
 
 DAY = datetime(2026, 1, 15, tzinfo=UTC)
 TASKS = st.sampled_from(["cache the ratings", "Cache ratings", "a slower migration", "漢字"])

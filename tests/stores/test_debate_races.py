@@ -18,6 +18,8 @@ from aragora_db.models import Critique, Debate, DebateKeywords
 from aragora_db.stores import DebateStore
 from aragora_db.stores.debates import NewCritique, NewDebate, NewResult
 
+pytestmark = pytest.mark.slow
+
 Race = Callable[[Sequence[Callable[[Session], Any]]], list[Any]]
 
 DAY = datetime(2026, 1, 15, 12, tzinfo=UTC)

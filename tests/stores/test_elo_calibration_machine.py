@@ -14,6 +14,8 @@ from aragora_db import Database
 from aragora_db.errors import ConflictError
 from aragora_db.stores import CalibrationStore
 
+pytestmark = pytest.mark.slow
+
 AGENTS = ("ada", "Bob", "эва")
 TOURNAMENTS = st.sampled_from(["t1", "t2", "t3"])
 WINNERS = st.sampled_from("xy")

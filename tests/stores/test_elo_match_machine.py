@@ -26,6 +26,8 @@ from aragora_db.rules import elo
 from aragora_db.rules.installation import Rules
 from aragora_db.stores import EloStore, NewMatch
 
+pytestmark = pytest.mark.slow
+
 # Few, so that they meet again; the others are what quoting, sorting and placeholders could go wrong with.
 AGENTS = st.sampled_from(["ada", "bob", "Cy", "döra", "эва"]) | st.text("aZé' %s:\\😀", min_size=1, max_size=4).filter(
     str.strip

@@ -23,6 +23,8 @@ from aragora_db.models import (
 )
 from aragora_db.stores import EloStore, NewInteraction, RelationshipStore
 
+pytestmark = pytest.mark.slow
+
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 AGENTS, EVENTS, MATCHES, PAIRS = 20_000, 20_000, 8_000, 8_000
 

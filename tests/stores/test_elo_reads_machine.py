@@ -16,6 +16,8 @@ from aragora_db.rules import elo
 from aragora_db.rules import elo_events as rules
 from aragora_db.stores import EloStats, EloStore, HeadToHead, NewInteraction, RelationshipStore
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("ada", "bob", "Cy", "ada2", "эва")
 AGENTS = st.sampled_from(NAMES)
 DOMAINS = st.sampled_from(["law", "art"])

@@ -19,6 +19,8 @@ from aragora_db.models import EloHistory, EloRating
 from aragora_db.rules import elo
 from aragora_db.stores import EloStore, NewMatch
 
+pytestmark = pytest.mark.slow
+
 SAMPLE = Path(__file__).with_name("elo_replay_sample.json")
 REAL = Path(__file__).parents[2].parent / "shared" / "fixtures" / "nomic" / "agent_elo.db"
 

@@ -14,6 +14,8 @@ from aragora_db.errors import ConflictError, NotFoundError
 from aragora_db.rules import genesis
 from aragora_db.stores import GenesisStore, NewGenome
 
+pytestmark = pytest.mark.slow
+
 IDS = st.sampled_from("abc")
 POPULATIONS = st.sampled_from("pq")
 WEIGHTS = st.dictionaries(st.sampled_from(["x", "yy", "z"]), st.sampled_from([0, 0.1, 0.5, 1.0]), max_size=3)

@@ -15,6 +15,8 @@ from aragora_db.rules.insights import insight_ids
 from aragora_db.stores import InsightStore
 from aragora_db.stores.insights import InsightType, NewInsight, NewPattern, NewPerformance, NewSummary
 
+pytestmark = pytest.mark.slow
+
 DEBATES = st.sampled_from(["d1", "d2", "d3"])
 SHARES = st.sampled_from([0.0, 0.25, 0.5, 1.0])
 INSIGHTS = st.lists(st.builds(NewInsight, st.sampled_from(InsightType), st.sampled_from(["s", "t"]), confidence=SHARES))

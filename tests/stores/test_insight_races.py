@@ -13,6 +13,8 @@ from aragora_db.errors import ConflictError
 from aragora_db.stores import InsightStore
 from aragora_db.stores.insights import NewInsight, NewPattern, NewPerformance, NewSummary
 
+pytestmark = pytest.mark.slow
+
 Race = Callable[[Sequence[Callable[[Session], Any]]], list[Any]]
 
 

@@ -14,6 +14,8 @@ from aragora_db import Database
 from aragora_db.rules.personas import Record, inferred_traits
 from aragora_db.stores import PersonaStore
 
+pytestmark = pytest.mark.slow
+
 START = datetime(2026, 1, 1, tzinfo=UTC)
 AGENTS, DOMAINS = ["a", "b", "é"], ["law", 'q"', "x.y"]
 SHARES = st.sampled_from([0.0, 0.25, 0.5, 1.0])

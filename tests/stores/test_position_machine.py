@@ -15,6 +15,8 @@ from aragora_db.rules.positions import classify
 from aragora_db.stores import PositionStore
 from aragora_db.stores.positions import NewPosition, NewStatement
 
+pytestmark = pytest.mark.slow
+
 AGENTS, DEBATES = ["a", "b", "é"], ["d1", "d2", "d3"]
 CLAIMS = ["The plan is safe", "The plan is not safe", "Use one lock", "I withdraw that", "Use one lock sometimes"]
 OUTCOMES = ["correct", "incorrect", "unresolved"]

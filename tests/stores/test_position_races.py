@@ -18,6 +18,8 @@ from aragora_db.models import DebateOutcome, DetectedFlip, Position, PositionHis
 from aragora_db.stores import PositionStore
 from aragora_db.stores.positions import NewPosition, NewStatement
 
+pytestmark = pytest.mark.slow
+
 Race = Callable[[Sequence[Callable[[Session], Any]]], list[Any]]
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -15,6 +15,8 @@ from aragora_db.stores import (
     PositionStore,
 )
 
+pytestmark = pytest.mark.slow
+
 ROWS = 20_000
 NUMBERS = f"WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {ROWS})"
 FILL = [
@@ -66,7 +68,7 @@ CALLS = {
     "recent insights": (1, lambda session: InsightStore(session).recent(limit=20)),
     "the most confident of a type": (1, lambda session: InsightStore(session).most_confident(type="t7", limit=20)),
     "the fittest": (1, lambda session: GenesisStore(session).fittest(limit=20)),
-    "events of a type": (1, lambda session: GenesisStore(session).events("t7", limit=20)),
+    "events of a type": (1, lambda session: GenesisStore(session).events(event_type="t7", limit=20)),
     "history of a domain": (1, lambda session: ConsensusStore(session).history(domain="x7", limit=20)),
     "dissents of an agent": (1, lambda session: ConsensusStore(session).dissents(agent_id="a7", limit=20)),
     "an agent's actions": (1, lambda session: PersonaStore(session).history("a7", limit=20)),

@@ -17,6 +17,8 @@ from aragora_db.testing.handles import PostgresServer
 from aragora_db.testing.plugin import missing
 from aragora_db.testing.pool import DatabasePool
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def maker(

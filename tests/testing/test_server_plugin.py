@@ -16,6 +16,8 @@ from aragora_db.testing.binaries import EMBEDDED_ONLY, find_postgres
 from aragora_db.testing.databases import create_database, drop_database
 from aragora_db.testing.handles import PgBouncer, PostgresServer
 
+pytestmark = pytest.mark.slow
+
 InnerPytest = Callable[..., subprocess.Popen[str]]
 
 NEEDS_NOTHING = """

@@ -25,6 +25,8 @@ from aragora_db.testing.plugin import missing
 from aragora_db.testing.process import server_account
 from aragora_db.testing.workspace import make_workspace, remove_workspace
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[..., dict[str, Any]]
 StateOf = Callable[[int], str]
 

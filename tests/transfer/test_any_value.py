@@ -26,6 +26,8 @@ from aragora_db.transfer.source.shapes import shape_of
 from aragora_db.transfer.target.parking import from_json
 from aragora_db.types.vector import Vector
 
+pytestmark = pytest.mark.slow
+
 ZONE = "Europe/Berlin"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 OWN_RULES = {"consensus", "consensus_archive", "dissent", "dissent_archive", "genesis_events"}

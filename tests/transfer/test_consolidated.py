@@ -8,6 +8,8 @@ import pytest
 
 from aragora_db.models import Base
 
+pytestmark = pytest.mark.slow
+
 CONSOLIDATED = {
     "core.db": ("debates", "traces", "token_blacklist", "webhook_configs", "evolution", "aragora_positions"),
     "memory.db": ("continuum", "agent_memories", "consensus_memory", "agora_memory", "debate_embeddings"),

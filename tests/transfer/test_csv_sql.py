@@ -27,6 +27,8 @@ from aragora_db.transfer.rows.translate import copy_order
 from aragora_db.transfer.target.proof import read_digest
 from aragora_db.types import vector
 
+pytestmark = pytest.mark.slow
+
 TEXTS = [
     *("plain", "", r"\N", "NULL", '"', "'", '""quoted"", "', "a,b", "a\nb", "a\r\nb", "\r", "\t", " ", " both "),
     *(

@@ -15,6 +15,8 @@ from aragora_db.migrations.status import status
 from aragora_db.models import Base, EloHistory
 from aragora_db.stores import GenesisStore
 
+pytestmark = pytest.mark.slow
+
 REAL = Path(__file__).parents[3] / "shared" / "fixtures" / "nomic"
 """Aragora's own files, where they lie beside the repository."""
 

@@ -24,6 +24,8 @@ from aragora_db.transfer.rows.translate import copy_order
 from aragora_db.transfer.target.proof import read_digest
 from aragora_db.types import vector
 
+pytestmark = pytest.mark.slow
+
 OTHER = {"sqlite": "postgresql", "postgresql": "sqlite"}
 FOLLOWERS = {table.name for table in index.followers().values()}
 DOCUMENT = {"ключ": [1, -2.5, 1e300, None, True, "é\\N\n"], "": {}}

@@ -24,6 +24,8 @@ from aragora_db.transfer.source.files import SourceFile
 from aragora_db.transfer.source.opening import open_snapshot
 from aragora_db.transfer.source.shapes import shape_of
 
+pytestmark = pytest.mark.slow
+
 TABLES = [
     *(("agent_elo", "matches"), ("agent_elo", "elo_history"), ("continuum", "continuum_memory")),
     *(("debates", "debates"), ("agora_memory", "debates"), ("aragora_insights", "insights")),

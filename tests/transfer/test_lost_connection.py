@@ -11,6 +11,8 @@ from aragora_db.errors import DatabaseUnavailable
 from aragora_db.transfer import run, table_import
 from aragora_db.transfer.target import bulk_load, import_ledger, loaders, merge
 
+pytestmark = pytest.mark.slow
+
 COUNTS = {"elo_history": 500, "elo_matches": 200, "elo_match_participants": 400, "elo_head_to_head": 1}
 
 ROWS = """

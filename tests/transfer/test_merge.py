@@ -9,6 +9,8 @@ import pytest
 from aragora_db.models import EloHistory, PatternCluster
 from aragora_db.transfer.target.parking import from_json
 
+pytestmark = pytest.mark.slow
+
 CONFLICT = "conflict: another row has its key, and nothing says which of them is right"
 MORNING, NOON, EVENING = "2026-01-15 09:00:00", "2026-01-15 12:00:00", "2026-01-15 18:00:00"
 

@@ -16,6 +16,8 @@ from aragora_db.errors import TransferLocked
 from aragora_db.migrations.lock import Lock
 from aragora_db.transfer.import_lock import _LOCK
 
+pytestmark = pytest.mark.slow
+
 ROWS = """
     DELETE FROM elo_history;
     WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from aragora_db.models import ImportedTable
+
+pytestmark = pytest.mark.slow
 
 CONSENSUS = (
     "CREATE TABLE consensus (id TEXT PRIMARY KEY, topic TEXT, topic_hash TEXT, conclusion TEXT, strength TEXT, data);"

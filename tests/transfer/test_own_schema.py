@@ -25,6 +25,8 @@ from aragora_db.models import (
 from aragora_db.stores import ConsensusStore, ContinuumStore, EloStore, GenesisStore, NewMemory
 from aragora_db.stores.consensus import NewConsensus
 
+pytestmark = pytest.mark.slow
+
 NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
 OTHER_NUMBERS = ("continuum_keywords", "debate_keywords", "insight_keywords")
 BOOKKEEPING = ("schema_history", "import_ledger")

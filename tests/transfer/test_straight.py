@@ -20,6 +20,8 @@ from aragora_db.transfer import table_import
 from aragora_db.transfer.table_import import Stopped
 from aragora_db.transfer.target import bulk_load, loaders, merge
 
+pytestmark = pytest.mark.slow
+
 WHEN = "2026-09-23 06:27:43"
 NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {})"
 ROWS = f"""
