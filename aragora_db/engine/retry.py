@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -54,8 +55,6 @@ def retry(
 
 async def retry_async(work: Callable[[], Awaitable[T]], *, attempts: int = ATTEMPTS) -> T:
     """`retry` for async code: waits without blocking the event loop."""
-    import asyncio  # noqa: PLC0415 -- not needed by sync programs
-
     for attempt in _attempts(attempts):
         try:
             return await work()
