@@ -60,9 +60,7 @@ class Database(Sessions):
         self._replicas = replicas = ReplicaRouter.from_settings(self._target, meter)
         self._primary = ServerEngines(self._target, self._listeners, meter, partial(_adopt, replicas))
         # Held here only: a `Database` that is gone hears of nothing.
-        self._foreign = CommitListener(
-            self._primary.tell, self._primary.tell_in_thread, None if replicas is None else replicas.record_write
-        )
+        self._foreign = CommitListener(self._primary.tell, None if replicas is None else replicas.record_write)
         hear_foreign_commits(self._foreign)
         if replicas is not None:
             finalize(self, replicas.stop)

@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from aragora_db.errors import DatabaseUnavailable, LockTimeout, UsageError
 
@@ -65,9 +65,9 @@ async def retry_async(work: Callable[[], Awaitable[T]], *, attempts: int = ATTEM
     raise AssertionError("unreachable")
 
 
-def _attempts(attempts: int) -> range:
-    if attempts < 1:
-        raise UsageError("attempts must be at least 1")
+def _attempts(attempts: Any) -> range:
+    if not isinstance(attempts, int) or attempts < 1:
+        raise UsageError(f"attempts is {attempts!r}; it must be a whole number, at least 1")
     return range(1, attempts + 1)
 
 
@@ -76,4 +76,4 @@ def _delay(attempt: int) -> float:
 
     Full jitter spreads the competitors best (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
     """
-    return random.uniform(0.0, min(_CAP, _BASE * 2 ** (attempt - 1)))  # noqa: S311 -- no cryptography here
+    return random.uniform(0.0, min(_CAP, _BASE * 2 ** min(attempt - 1, 10)))  # noqa: S311 -- no cryptography here

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
-from contextvars import copy_context
 
 from sqlalchemy import Engine
 from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.util import await_only
 
 from aragora_db.engine import READ_ONLY_OPTIONS, Target, create_async_engine, create_engine
-from aragora_db.engine.loops import LoopEngines
+from aragora_db.engine.loops import LoopEngines, run_in_thread
 from aragora_db.engine.pool_metrics import Meter
 from aragora_db.engine.sqlite import memory_uri
 from aragora_db.engine.write_tracking import Notify, notify_after_commits
@@ -107,10 +104,7 @@ class ServerEngines:
     def tell_in_thread(self, tables: frozenset[str]) -> None:
         """Call the listeners from inside SQLAlchemy's greenlet; other tasks of the event loop go on meanwhile."""
         if self._listeners:
-            # Shielded, and no task: a cancelled caller stops waiting, but does not take it back from a busy executor.
-            context = copy_context()
-            told = asyncio.get_running_loop().run_in_executor(None, lambda: context.run(self.tell, tables))
-            await_only(asyncio.shield(told))
+            run_in_thread(lambda: self.tell(tables))
 
     def prepare(self) -> None:
         """What has to be there before the first connection."""

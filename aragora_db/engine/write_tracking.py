@@ -21,10 +21,12 @@ from weakref import WeakSet
 
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import UnboundExecutionError
+from sqlalchemy.orm import Mapper
 
 from aragora_db.at_fork import call_in_children
 from aragora_db.engine.commit_hooks import note_commits
 from aragora_db.engine.dialect_calls import Stage, surround
+from aragora_db.engine.loops import run_in_thread
 from aragora_db.engine.sessions import AragoraSession
 from aragora_db.errors import UsageError
 
@@ -62,6 +64,7 @@ _WRITE = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _ONE = re.compile(_TABLE, re.IGNORECASE)
+_COMMENT = re.compile(r"--[^\n]*|/\*[^*]*\*+(?:[^/*][^*]*\*+)*/")
 
 # Characters. A longer text has many values or parameters in it, and seldom comes twice: kept, they take megabytes. The
 # statement of a match has 3,834, and searching it takes 0.24 ms.
@@ -80,7 +83,12 @@ def tables_written(statement: str) -> frozenset[str]:
 
 
 def _find(statement: str) -> frozenset[str]:
-    written = (name for found in _WRITE.finditer(statement) for name in _ONE.findall(found["all"]))
+    texts = [statement]
+    if "--" in statement or "/*" in statement:
+        # A comment that ends in FOR, KEY or DO would make an UPDATE after it look like a lock. What a literal with a
+        # comment sign hides in this text is found in the other one.
+        texts.append(_COMMENT.sub(" ", statement))
+    written = (name for text in texts for found in _WRITE.finditer(text) for name in _ONE.findall(found["all"]))
     return frozenset(name.strip('"`[]').lower() for name in written)
 
 
@@ -133,7 +141,9 @@ def _perhaps_stored(context: ExceptionContext) -> frozenset[str]:
 
 
 def _autocommits(connection: Connection) -> bool:
-    return connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
+    level = connection.get_execution_options().get("isolation_level")
+    # ``create_engine(isolation_level="AUTOCOMMIT")`` of an application has no execution option, and no public name.
+    return bool((level or getattr(connection.dialect, "_on_connect_isolation_level", None)) == "AUTOCOMMIT")
 
 
 # -- engines of the application ---------------------------------------------------------------------------------------
@@ -145,12 +155,10 @@ class CommitListener:
 
     Attributes:
         tell: called with the tables, in the committing thread.
-        tell_in_thread: called with the tables, inside SQLAlchemy's greenlet, for async engines.
         mark: called in the thread or task that committed, before the others; None without replicas.
     """
 
     tell: Notify
-    tell_in_thread: Notify
     mark: Callable[[], None] | None
 
 
@@ -193,27 +201,31 @@ def track_engine(engine: Engine, ours: Container[str]) -> None:
             notify_after_commits(engine, _tell_all_in_thread if engine.dialect.is_async else _tell_all)
 
 
-def track_session(session: Any, ours: Container[str]) -> None:
+def track_session(session: Any, mapper: Mapper[Any], ours: Container[str]) -> None:
     """Track the engine of a session that is not ours; for a session of `Database` this is one ``isinstance``.
 
     Args:
         session: a sync session, or a ``scoped_session``.
+        mapper: of one of our models.
         ours: see `track_engine`.
 
     Raises:
-        UsageError: the session is bound to no engine, or is not a sync session, or its driver is not one of ours.
+        UsageError: the session is bound to no engine or to several, or is not a sync session, or its driver is not one
+            of ours.
     """
     if isinstance(session, AragoraSession):
         return
     if hasattr(session, "run_sync"):
         raise UsageError("a store works in a sync session: await session.run_sync(lambda s: EloStore(s).rating(name))")
     try:
-        bind: Engine | Connection = session.get_bind()
+        bind: Engine | Connection | None = session.get_bind()
     except UnboundExecutionError:
+        bind = None
+    if bind is None or session.get_bind(mapper=mapper) is not bind:
         raise UsageError(
-            "this session is bound to no engine; make it with Session(engine) or sessionmaker(engine), or take it from "
-            "Database.session()"
-        ) from None
+            "this session is bound to no engine, or to several; make it with Session(engine) or sessionmaker(engine), "
+            "without binds=, or take it from Database.session()"
+        )
     track_engine(bind.engine, ours)
 
 
@@ -227,12 +239,11 @@ def _original(engine: Any) -> Engine:
 def _explain_missing_table(ours: Container[str], context: ExceptionContext) -> UsageError | None:
     """Return the error for a table of ours that is not there; None for any other."""
     error = context.original_exception
-    message = str(error).partition("\n")[0]  # PostgreSQL quotes the statement below it
-    missing = getattr(error, "sqlstate", None) == "42P01" or message.startswith("no such table")
-    table = next((word for word in re.findall(r"\w+", message) if word in ours), None) if missing else None
-    if table is None:
+    # 42P01 is also a wrong alias. A name with a schema before it is not ours.
+    missing = re.match(r'(?:no such table: (?:main\.)?|relation ")(\w+)(?:"| |$)', str(error))
+    if missing is None or missing[1] not in ours:
         return None
-    return UsageError(f"this database has no table {table}: point DATABASE_URL at it and run aragora-db migrate")
+    return UsageError(f"this database has no table {missing[1]}: point DATABASE_URL at it and run aragora-db migrate")
 
 
 def _everybody() -> list[CommitListener]:
@@ -252,8 +263,8 @@ def _tell_all(tables: frozenset[str]) -> None:
 
 
 def _tell_all_in_thread(tables: frozenset[str]) -> None:
-    for listener in _everybody():
-        listener.tell_in_thread(tables)
+    """Tell all in one thread: a task that is cancelled meanwhile stops waiting, and keeps none from being told."""
+    run_in_thread(lambda: _tell_all(tables))
 
 
 @call_in_children

@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.orm import Session, object_session
 
+from aragora_db.engine.dialects import insert_into
 from aragora_db.engine.sessions import AragoraSession
 from aragora_db.models import (
     Base,
@@ -66,6 +67,7 @@ class _Follower:
     owner: Any
     sources: tuple[Any, ...]
     rows: Callable[[str, Sequence[Any]], list[dict[str, Any]]]
+    unique: tuple[str, ...] = ("owner_id",)
 
 
 _FOLLOWERS: Mapping[type[Base], _Follower] = {
@@ -77,7 +79,9 @@ _FOLLOWERS: Mapping[type[Base], _Follower] = {
         (Insight.title, Insight.description, Insight.agents_involved),
         _keywords,
     ),
-    Consensus: _Follower(ConsensusTopicWord, ConsensusTopicWord.consensus_id, (Consensus.topic,), _topic_words),
+    Consensus: _Follower(
+        ConsensusTopicWord, ConsensusTopicWord.consensus_id, (Consensus.topic,), _topic_words, ("consensus_id", "word")
+    ),
 }
 
 
@@ -95,10 +99,7 @@ def follow(session: Session, model: type[Base], texts: Mapping[str, Sequence[Any
         session.execute(
             sa.delete(follower.table).where(follower.owner.in_(texts)), execution_options={"synchronize_session": False}
         )
-    rows = [row for owner_id, values in texts.items() for row in follower.rows(owner_id, values)]
-    if rows:
-        # On the table: objects of these models live in nobody's session.
-        session.connection().execute(sa.insert(Base.metadata.tables[follower.table.__tablename__]), rows)
+    _insert(session, follower, [row for owner_id, values in texts.items() for row in follower.rows(owner_id, values)])
 
 
 def rebuild(session: Session) -> dict[str, int]:
@@ -113,10 +114,21 @@ def rebuild(session: Session) -> dict[str, int]:
 def _fill(session: Session, model: type[Base], follower: _Follower) -> int:
     filled = 0
     for owners, rows in missing(session, model):
-        if rows:
-            session.connection().execute(sa.insert(Base.metadata.tables[follower.table.__tablename__]), rows)
+        _insert(session, follower, rows)
         filled += owners
     return filled
+
+
+def _insert(session: Session, follower: _Follower, rows: list[dict[str, Any]]) -> None:
+    """Insert words; those of a deleted owner are replaced, which remain where SQLite's foreign keys are off."""
+    if not rows:
+        return
+    # On the table: objects of these models live in nobody's session.
+    table = Base.metadata.tables[follower.table.__tablename__]
+    connection = session.connection(bind_arguments={"mapper": sa.inspect(follower.table)})
+    statement = insert_into(connection.dialect, table)
+    others = {name: statement.excluded[name] for name in rows[0] if name not in follower.unique}
+    connection.execute(statement.on_conflict_do_update(index_elements=follower.unique, set_=others), rows)
 
 
 def missing(

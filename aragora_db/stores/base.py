@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from aragora_db.engine.write_tracking import track_session
 from aragora_db.errors import InvalidValue, UsageError
+from aragora_db.models import SchemaHistory
 from aragora_db.models.base import Base
 from aragora_db.rules.installation import DEFAULT_RULES, Rules
 from aragora_db.search import index  # noqa: F401 -- its listeners write the words # pyright: ignore[reportUnusedImport]
@@ -59,7 +60,7 @@ class Store:
     def __init__(self, session: Session, *, rules: Rules | None = None, org_id: str | None = None) -> None:
         if org_id is not None and not self.has_tenants:
             raise UsageError(f"the tables of {type(self).__name__} have no org_id; make the store without it")
-        track_session(session, Base.metadata.tables)
+        track_session(session, sa.inspect(SchemaHistory), Base.metadata.tables)
         self.session = session
         self.rules = DEFAULT_RULES if rules is None else rules
         self.org_id = None if org_id is None else checks.key("org_id", org_id)

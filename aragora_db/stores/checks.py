@@ -86,7 +86,7 @@ def key(argument: str, value: Any) -> str:
         size = 0
     if not 0 < size <= KEY_BYTES or "\x00" in value:
         raise InvalidValue(f"{argument} must be at most {KEY_BYTES} bytes of UTF-8, without NUL and lone surrogates")
-    return str(value)
+    return str.__str__(value)  # of a ``(str, Enum)`` its text, not its name
 
 
 def instant(argument: str, value: Any) -> datetime:

@@ -151,8 +151,6 @@ class DebateStore(Store):
         }
         check_rows(self.session, Debate, [row])
         self.session.flush()
-        if self.org_id is not None and debate.id is not None:
-            self._refuse_result_of_nobody(debate.id)
         base = slug = rules.slug(debate.task, at.date())
         while (made := self._insert(row, slug)) is None:
             # Any organisation's: ids are unique over all of them, and `_same` says nothing about another one's.
@@ -163,6 +161,8 @@ class DebateStore(Store):
             # the lock, such as an import, may; then the next one is free.
             serialize(self.session, f"slug {base}")
             slug = f"{base}-{self._next_number(base)}"
+        if self.org_id is not None and debate.id is not None:
+            self._refuse_what_others_left(made)
         index.follow(self.session, Debate, {made.id: [made.task]}, new=True)
         return made
 
@@ -223,6 +223,8 @@ class DebateStore(Store):
             "workspace_id": workspace_id,
         }
         changes = {name: value for name, value in given.items() if value is not UNSET}
+        if changes.get("workspace_id") is not None:
+            checks.key("workspace_id", changes["workspace_id"])
         if changes.get("confidence") is not None:
             checks.share("confidence", changes["confidence"])
         if changes.get("audio_duration_seconds") is not None:
@@ -473,15 +475,20 @@ class DebateStore(Store):
         if self.session.scalar(statement.with_for_update(read=True, key_share=True)) is None:
             raise _missing(id)
 
-    def _refuse_result_of_nobody(self, id: str) -> None:  # noqa: A002 -- the column's name
-        """Raise for an id whose result is there while the organisation's debate is not.
+    def _refuse_what_others_left(self, made: Debate) -> None:
+        """Take a debate back whose id already has a result or critiques, which a deleted debate has left.
 
-        A new debate with that id would make the organisation the owner of the result and its critiques, which another
-        organisation's deleted debate may have left.
+        With the debate they would become this organisation's. Asked after the INSERT, which waits for the transaction
+        that deletes the other debate: a look before it would not see what that transaction leaves.
+
+        Raises:
+            ConflictError: the id cannot be used.
         """
-        left = sa.exists().where(DebateResult.id == id)
-        if self.session.scalar(sa.select(left & ~sa.exists().where(Debate.id == id, *self._own_debates()))):
-            raise _unusable(id)
+        left = sa.exists().where(DebateResult.id == made.id) | sa.exists().where(Critique.debate_id == made.id)
+        if self.session.scalar(sa.select(left)):
+            self.session.delete(made)
+            self.session.flush()
+            raise _unusable(made.id)
 
     # -- parts of the verbs above -------------------------------------------------------------------------------------
 

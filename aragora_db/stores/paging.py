@@ -113,7 +113,7 @@ class Keyset:
         try:
             values: list[Any] = list(json.loads(base64.urlsafe_b64decode(token.encode())))
             return [key.read(value) for key, value in zip(self._keys, values, strict=True)]
-        except (ValueError, TypeError, RecursionError, binascii.Error) as error:
+        except (AttributeError, ValueError, TypeError, RecursionError, binascii.Error) as error:
             raise InvalidValue("`after` is not a token of this listing; pass the `next` of its last page") from error
 
 
@@ -136,6 +136,8 @@ class _Key:
             expected = int
         if isinstance(value, bool) or not isinstance(value, expected):
             raise TypeError
+        if isinstance(value, int) and abs(value) >= 2**63:
+            raise ValueError  # beyond the column
         return value
 
 

@@ -46,6 +46,8 @@ RATING = {"agent_name": "ada", "elo": 1500.0}
         ("INSERT INTO [t] VALUES (1)", {"t"}),
         ('UPDATE public . "t" SET a = 1', {"t"}),
         ('UPDATE "not-ours"."t" SET a = 1', {"t"}),
+        ("-- what is there to do\nUPDATE t SET a = 1", {"t"}),
+        ("/* not for */ UPDATE t SET a = 1", {"t"}),
         ("SELECT * FROM a FOR NO KEY UPDATE SKIP LOCKED", set()),
         ("SELECT * FROM a FOR UPDATE OF a", set()),
         ("SELECT * FROM a FOR UPDATE", set()),

@@ -186,8 +186,9 @@ def test_busy_attempts_are_bounded(file_case, fresh_databases, open_database):
 
 def test_no_attempt_at_all_is_a_mistake(database):
     """attempts=0 would otherwise return as if the work had been done."""
-    with pytest.raises(UsageError, match="attempts"):
-        database.run(_win, attempts=0)
+    for attempts in (0, 1.5, None):
+        with pytest.raises(UsageError, match="attempts"):
+            database.run(_win, attempts=attempts)
 
 
 def test_a_commit_inside_is_refused(database):

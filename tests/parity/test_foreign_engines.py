@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from aragora_db import Database, instrument
 from aragora_db.errors import UsageError
-from aragora_db.models import ContinuumMemory, EloRating, Persona
+from aragora_db.models import Base, ContinuumKeywords, ContinuumMemory, EloRating, Persona
 from aragora_db.stores import ContinuumStore, DebateStore, EloStore, NewDebate, NewMemory, PersonaStore
 
 SYNC = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"}
@@ -177,3 +177,52 @@ def test_what_cannot_be_tracked_says_why():
         other.dialect.driver = "pysqlcipher"
         with pytest.raises(UsageError, match=r"sqlite\+pysqlcipher"):
             instrument(other)
+
+
+def test_a_session_of_several_engines(plain):
+    """The statements of a store would go to the one engine, and its words to the other."""
+    other = sa.create_engine("sqlite://")
+    with pytest.raises(UsageError, match="or to several"):
+        EloStore(Session(plain, binds={Base: other}))
+    with Session(other, binds={Base: plain}) as session:  # without a store the words go where the memory goes
+        session.add(ContinuumMemory(id="a", content="First"))
+        session.flush()
+        found = session.scalars(
+            sa.select(ContinuumKeywords.words), bind_arguments={"mapper": sa.inspect(ContinuumMemory)}
+        )
+        assert found.all() == ["first"]
+    other.dispose()
+
+
+def test_another_error_about_a_relation_is_left_alone(plain):
+    """PostgreSQL has one code for a missing table and for a wrong alias."""
+    with Session(plain) as session:
+        EloStore(session)
+        with pytest.raises(sa.exc.DBAPIError):
+            session.execute(sa.text("SELECT debates.id FROM debates d"))
+        session.rollback()
+        with pytest.raises(sa.exc.DBAPIError):
+            session.execute(sa.text("SELECT id FROM otherapp.debates"))
+
+
+def test_an_engine_in_autocommit_mode_tells(url, told):
+    """Its statements are stored one by one: there is no COMMIT to wait for."""
+    engine = sa.create_engine(
+        sa.make_url(url).set(drivername=SYNC[sa.make_url(url).get_backend_name()]), isolation_level="AUTOCOMMIT"
+    )
+    instrument(engine)
+    with engine.connect() as connection:
+        connection.execute(sa.text("UPDATE debates SET view_count = 1"))
+        connection.rollback()
+    engine.dispose()
+    assert told == [frozenset({"debates"})]
+
+
+def test_an_id_is_used_again_where_foreign_keys_are_off(plain):
+    """SQLite leaves the words of a deleted debate then; they must not keep a new one from being published."""
+    for _ in range(2):
+        with Session(plain) as session, session.begin():
+            DebateStore(session).create(NewDebate("Is quorum better?", ["ada"], {}, id="d"))
+        with Session(plain) as session, session.begin():
+            assert [each.id for each in DebateStore(session).search("quorum")] == ["d"]
+            DebateStore(session).delete("d")

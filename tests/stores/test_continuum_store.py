@@ -186,6 +186,7 @@ def test_what_is_not_there(plain_database: Database, verb: Any):
         lambda store: store.mark_red_line("m", " "),
         lambda store: store.timeline(since=datetime(2026, 1, 1)),  # noqa: DTZ001
         lambda store: store.timeline(after="nonsense"),
+        lambda store: store.timeline(after=5),
         lambda store: store.restore(True),  # noqa: FBT003
     ],
 )

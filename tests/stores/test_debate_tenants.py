@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
@@ -13,7 +14,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
+from support import HANG_SECONDS
 
+from aragora_db import Database
 from aragora_db.errors import AragoraDBError, ConflictError, InvalidValue, NotFoundError
 from aragora_db.models import Base, Critique, Debate, DebateKeywords, DebateResult
 from aragora_db.stores import DebateStore, Page
@@ -234,6 +237,29 @@ def test_a_result_of_a_deleted_debate_is_not_inherited(database: EngineDatabase)
                     NewDebate(TASK, ["ada"], {}, theirs.ids[0])
                 )
             )
+
+
+def test_a_result_is_not_inherited_while_its_debate_is_deleted(plain_database: Database):
+    """The INSERT waits for the transaction that deletes the other debate; what that leaves is seen only after it."""
+    plain_database.transact(lambda session: DebateStore(session, org_id=OTHER).create(NewDebate(TASK, [], {}, "x")))
+
+    def create() -> None:
+        with pytest.raises(ConflictError, match="cannot be used"):
+            plain_database.transact(
+                lambda session: DebateStore(session, org_id=MINE).create(NewDebate("t", [], {}, "x"))
+            )
+
+    with ThreadPoolExecutor(1) as pool:
+        with plain_database.session() as session:
+            store = DebateStore(session, org_id=OTHER)
+            store.record_result(NewResult("x", TASK, HUSH, critiques=[NewCritique("ada", "bob", [HUSH])]))
+            store.delete("x")
+            waiting = pool.submit(create)
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=0.3)
+        waiting.result(timeout=HANG_SECONDS)
+    found = plain_database.transact(lambda session: DebateStore(session, org_id=MINE).list().items)
+    assert found == ()
 
 
 def test_a_confined_store_works_for_its_own(database: EngineDatabase):
