@@ -32,10 +32,10 @@ test: setup ## every test, on SQLite and on a PostgreSQL and a Redis of its own
 test-fast: setup ## the tests that take no more than a few seconds each, on the two sync drivers
 	$(PYTEST) -m 'not slow and not faults' --engine pysqlite --engine psycopg $(ARGS)
 
-test-faults: setup ## the long forms: many examples, many processes; about an hour
+test-faults: setup ## the long forms: many examples, many processes; ten minutes
 	$(PYTEST) -m faults --durations=20 $(ARGS)
 
-lint: setup ## ruff, mypy, pyright, the floors of the house, and every file of deploy/ by its own validator
+lint: setup ## ruff, mypy, pyright, the import rules of the rooms, and every file of deploy/ by its own validator
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

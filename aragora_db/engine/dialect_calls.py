@@ -9,7 +9,7 @@ From the outside to the inside::
 
 - The deadline is next to the driver. It limits how long the server may take; what hooks do afterwards, such as talking
   to Redis, does not count.
-- A hook decides before COMMIT whether it has something to say, and says it after COMMIT, also when that failed: the
+- A hook runs before COMMIT and returns a callback or None; the callback runs after COMMIT, also when that failed: the
   outcome is unknown then.
 - `Stage.MARK` comes before `Stage.TELL`: who is told may read from a replica, and must see what was written.
 

@@ -66,7 +66,9 @@ class Store:
         self.org_id = None if org_id is None else checks.key("org_id", org_id)
 
     def _get(self, model: type[M], key: Any) -> M | None:
-        """Return the row with this primary key as it is now, or None."""
+        """Return the row with this primary key as it is now, or None; None is no row's key."""
+        if key is None:
+            return None
         return self.session.get(model, key, populate_existing=True)
 
     def _get_many(self, model: type[M], argument: str, keys: Iterable[Any], *where: Any) -> dict[Any, M]:

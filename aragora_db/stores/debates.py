@@ -312,7 +312,7 @@ class DebateStore(Store):
         if workspace_id is not None:
             which.append(Debate.workspace_id == checks.key("workspace_id", workspace_id))
         if is_public is not None:
-            which.append(Debate.is_public.is_(sa.true() if is_public else sa.false()))
+            which.append(Debate.is_public.is_(sa.true() if checks.flag("is_public", is_public) else sa.false()))
         return self._page(_NEWEST, sa.select(Debate).where(*which), limit=limit, after=after)
 
     def search(self, text: str, *, limit: int = DEFAULT_LIMIT, after: str | None = None) -> Page[Debate]:
