@@ -5,13 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from concurrent_work import Job, together
+from sqlalchemy.pool import NullPool
 from support import HANG_SECONDS, clean_environment
 
+from aragora_db import Settings
 from aragora_db.database import Database, default
 from aragora_db.database.default import get_database
+from aragora_db.engine import create_engine
 from aragora_db.models import EloRating
 
 pytestmark = pytest.mark.slow
@@ -102,3 +106,18 @@ def test_get_database_returns(tmp_path):
         check=False,
     )
     assert (ran.stdout, ran.stderr) == ("Connected: True\n", "")
+
+
+def test_a_new_file_switched_to_wal_by_many_at_once(tmp_path):
+    """SQLite refuses some of them at once, however long they would wait, and workers of a first deployment end."""
+    barrier = threading.Barrier(4, timeout=HANG_SECONDS)
+
+    def connect(path):
+        engine = create_engine(Settings.explicit(database_url=f"sqlite:///{path}"), poolclass=NullPool)
+        barrier.wait()
+        with engine.connect() as connection:
+            return connection.exec_driver_sql("PRAGMA journal_mode").scalar()
+
+    with ThreadPoolExecutor(4) as threads:
+        for number in range(25):  # a tenth of the connections were refused
+            assert list(threads.map(connect, [tmp_path / f"{number}.db"] * 4)) == ["wal"] * 4
